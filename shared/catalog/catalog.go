@@ -1,0 +1,59 @@
+package catalog
+
+import "github.com/gigurra/flycd/shared/job"
+
+// Entry is what FlyCD knows of one app without reading Git: manifest facts and references, never
+// a secret.
+type Entry struct {
+	App string `json:"app"`
+	Org string `json:"org,omitempty"`
+	// Config is the tree that the app belongs to; Dir is the folder of its manifest in there, as a
+	// path in the repository.
+	Config job.Config `json:"config"`
+	Dir    string     `json:"dir"`
+	// Commit and Digest are the config commit and config digest when the tree was last read.
+	Commit string `json:"commit,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Source is the repository that the app's code comes from, zero where it has none of its own.
+	Source Source `json:"source,omitzero"`
+	// Auto is false where sync.auto is: pushes make no job.
+	Auto bool `json:"auto"`
+	// DependsOn are the apps that must be deployed first.
+	DependsOn []string `json:"depends_on,omitempty"`
+	// Generation is the generation of the tree that wrote the entry.
+	Generation int64 `json:"generation,omitempty"`
+}
+
+// Source is the source repository of an entry and the ref that it follows.
+type Source struct {
+	Repo string `json:"repo"`
+	Path string `json:"path,omitempty"`
+	// Ref is empty for the default branch, a full ref (refs/heads/main, refs/tags/v1), or
+	// refs/tags/* for a semver range. A pinned commit follows nothing and makes no route.
+	Ref string `json:"ref,omitempty"`
+	// Commit is set for a pinned commit.
+	Commit string `json:"commit,omitempty"`
+}
+
+// Route says that pushes to one ref of one repository concern an app or a config tree.
+type Route struct {
+	App    string     `json:"app,omitempty"`
+	Org    string     `json:"org,omitempty"`
+	Config job.Config `json:"config,omitzero"`
+	// Generation is the generation of Config that wrote the route.
+	Generation int64 `json:"generation,omitempty"`
+}
+
+// Push is what a verified delivery says of a push to a repository.
+type Push struct {
+	Repo string
+	// Ref is the full ref that moved, DefaultBranch the repository's default branch without
+	// refs/heads/.
+	Ref, DefaultBranch string
+	Before, After      string
+	// Time is the forge's push time in Unix milliseconds.
+	Time int64
+	// Created, Deleted and Forced are as GitHub means them.
+	Created, Deleted, Forced bool
+	Delivery, Actor          string
+}

@@ -1,0 +1,51 @@
+package job
+
+import "time"
+
+// Outcome is the one-word ending of an attempt. The values are public: users read them in Redis.
+type Outcome string
+
+// The outcomes.
+const (
+	// Created, Updated and Unchanged are done: the app is as it should be, and that was proven.
+	Created   Outcome = "created"
+	Updated   Outcome = "updated"
+	Unchanged Outcome = "unchanged"
+	// Superseded means that a newer wish took its place.
+	Superseded Outcome = "superseded"
+	// Cancelled means that a person called it off, or that it is not needed any more.
+	Cancelled Outcome = "cancelled"
+	// Rejected means that no attempt can help.
+	Rejected Outcome = "rejected"
+	// Failed means that the attempts are spent.
+	Failed Outcome = "failed"
+)
+
+// Done reports whether the outcome leaves the app as it was wished.
+func (o Outcome) Done() bool { return o == Created || o == Updated || o == Unchanged }
+
+// Result is the record of an attempt. It never holds a secret's value.
+type Result struct {
+	Outcome Outcome `json:"outcome"`
+	// Detail is one or more sentences for people: why, and what to do.
+	Detail string `json:"detail,omitempty"`
+	// Digest is the wanted digest of DESIGN §6; ConfigDigest and SourceDigest are its parts.
+	Digest       string `json:"digest,omitempty"`
+	ConfigDigest string `json:"config_digest,omitempty"`
+	SourceDigest string `json:"source_digest,omitempty"`
+	// ConfigCommit and SourceCommit are the pair that was deployed or judged.
+	ConfigCommit string `json:"config_commit,omitempty"`
+	SourceCommit string `json:"source_commit,omitempty"`
+	// Image is the reference with its digest that the app runs.
+	Image string `json:"image,omitempty"`
+	// Release numbers the deployed versions of an app from 1.
+	Release int `json:"release,omitempty"`
+	// Changes lists what was done, a line each, old → new by key.
+	Changes []string `json:"changes,omitempty"`
+	// Warnings are for people; they never fail a deploy.
+	Warnings []string `json:"warnings,omitempty"`
+	// Jobs are the jobs that a sync pushed.
+	Jobs    []ID      `json:"jobs,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+}

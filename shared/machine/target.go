@@ -1,0 +1,84 @@
+package machine
+
+import (
+	"time"
+
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+// Target is what Fly should hold for one app, decided from its manifest alone.
+type Target struct {
+	App, Org, Network string
+	PrimaryRegion     string
+	// Strategy is rolling, immediate, canary or bluegreen; empty means rolling.
+	Strategy string
+	// MaxUnavailable is flyctl's: below 1 a share of the group, else a number of machines.
+	MaxUnavailable float64
+	// WaitTimeout bounds each wait for a machine to start or to become healthy.
+	WaitTimeout time.Duration
+	// Groups are in the order of their names.
+	Groups []Group
+	// Volumes are one per mount of a group, which holds one at most.
+	Volumes []Volume
+	// IPs are wanted when the manifest names addresses; otherwise DefaultIPs says what a first
+	// deploy of the app needs: "", "shared" or "dedicated".
+	IPs        []IP
+	PruneIPs   bool
+	DefaultIPs string
+	// ReleaseCommand is nil where there is none. Its image is filled in as the groups' is.
+	ReleaseCommand        *flygo.MachineConfig
+	ReleaseCommandTimeout time.Duration
+	// Warnings name what was understood but has no effect.
+	Warnings []string
+}
+
+// Group is the machines of one process group.
+type Group struct {
+	Name string
+	// Config lacks the image and FlyCD's own metadata: plan.Diff lays them in.
+	Config *flygo.MachineConfig
+	// GuestSet is false where the manifest says nothing of the size: an existing machine keeps
+	// its own.
+	GuestSet bool
+	// Regions are where machines run, the primary region first. One empty string lets Fly choose.
+	Regions []string
+	// Count is the exact number per region where the manifest has one. Nil leaves existing
+	// machines as many as they are and creates Create where there are none.
+	Count  *int
+	Create int
+	// Standby adds one stopped standby to a group that is created.
+	Standby bool
+}
+
+// Volume is the volume that each machine of a group mounts.
+type Volume struct {
+	Group, Name        string
+	SizeGB             int
+	SnapshotRetention  *int
+	ScheduledSnapshots *bool
+	Encrypted          *bool
+}
+
+// IP is an address that the app should have.
+type IP struct {
+	// Type is v4, v6, shared_v4 or private_v6, as Fly's API names them.
+	Type, Region, Network, Org string
+}
+
+// Inputs are what a translation needs beside the manifest.
+type Inputs struct {
+	// Files holds the content of files that the manifest names (files.local_path, compose and
+	// machine_config files), by the path as it is written there.
+	Files map[string][]byte
+}
+
+// FilesOf lists the paths that Translate will look up in Inputs.Files, in a stable order.
+func FilesOf(app *manifest.App) []string { return filesOf(app) }
+
+// Translate gives what Fly should hold for app. It is pure: the same app and inputs give the same
+// target. The machine configs are those that flyctl would send (golden/machine-config), but for
+// the version stamps that are not ours to write. The error names the key and what was expected;
+// no attempt can help it.
+func Translate(app *manifest.App, in Inputs) (Target, error) { return translate(app, in) }

@@ -1,0 +1,170 @@
+package plan
+
+import (
+	"encoding/json"
+	"time"
+
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/machine"
+)
+
+// Observed is what Fly holds for one app now.
+type Observed struct {
+	// Exists is false where the app does not; everything else is then zero.
+	Exists bool
+	App    string
+	Org    string
+	// Machines are those of the app's groups and any others, in the order of their ids; destroyed
+	// ones and ephemeral ones (release commands, consoles) are left out.
+	Machines []Machine
+	Volumes  []flygo.Volume
+	IPs      []IP
+}
+
+// Machine is an observed machine with the bytes that Fly sent, so that what fly-go does not know is
+// kept when the machine is updated.
+type Machine struct {
+	*flygo.Machine
+	// Raw is the JSON object of the machine's config.
+	Raw json.RawMessage
+}
+
+// IP is an observed address.
+type IP struct {
+	Address, Region string
+	Shared, Private bool
+}
+
+// Intent is what a deploy wants: the target and what only the deploy knows.
+type Intent struct {
+	Target machine.Target
+	// Image is the reference with its digest.
+	Image string
+	// Metadata is FlyCD's own (flycd_digest, flycd_commit, …), laid into every machine. Keys that
+	// end in _commit never make a plan by themselves.
+	Metadata map[string]string
+	// Env is FlyCD's own (FLYCD_APP_VERSION, …), laid into every machine; commits in it never make
+	// a plan by themselves.
+	Env map[string]string
+}
+
+// Step is one change. The concrete types below are all there are, and each can be repeated: one
+// that is already true does nothing.
+//
+//sumtype:decl
+type Step interface{ step() }
+
+// CreateApp creates the app in its organisation and network.
+type CreateApp struct{ App, Org, Network string }
+
+// AllocateIP gives the app an address.
+type AllocateIP struct {
+	App string
+	IP  machine.IP
+}
+
+// ReleaseIP takes an address away.
+type ReleaseIP struct{ App, Address string }
+
+// CreateVolume creates a volume for a machine that is about to be created.
+type CreateVolume struct {
+	App    string
+	Volume machine.Volume
+	Region string
+	// Ordinal counts the volumes of this name in the region from 0.
+	Ordinal int
+	Config  *flygo.MachineConfig
+}
+
+// CreateMachine creates a machine under a name derived from app, group, region and ordinal.
+type CreateMachine struct {
+	App, Name, Group, Region string
+	Ordinal                  int
+	Config                   *flygo.MachineConfig
+	// SkipLaunch creates the machine stopped.
+	SkipLaunch bool
+	// StandbyFor is the name of the machine that a standby waits for.
+	StandbyFor string
+	// Volume is the name of the volume to attach: an unattached one in the region.
+	Volume string
+}
+
+// UpdateMachine gives a machine a new config in place.
+type UpdateMachine struct {
+	App string
+	// Machine is as it was observed; its config is what a rollback puts back.
+	Machine Machine
+	Config  *flygo.MachineConfig
+	// Changes names what differs, old → new by key.
+	Changes []Change
+	// SkipLaunch leaves a stopped or suspended machine as it is.
+	SkipLaunch bool
+}
+
+// ReplaceMachine makes a new machine where an update in place is not possible, and then destroys
+// the old one.
+type ReplaceMachine struct {
+	Old    Machine
+	Create CreateMachine
+	Why    string
+}
+
+// DestroyMachine removes a machine. Volumes stay.
+type DestroyMachine struct {
+	App     string
+	Machine Machine
+	Why     string
+}
+
+func (CreateApp) step()      {}
+func (AllocateIP) step()     {}
+func (ReleaseIP) step()      {}
+func (CreateVolume) step()   {}
+func (CreateMachine) step()  {}
+func (UpdateMachine) step()  {}
+func (ReplaceMachine) step() {}
+func (DestroyMachine) step() {}
+
+// Change is one difference: old → new at a dotted key. A value that may be secret is left out.
+type Change struct {
+	Key string `json:"key"`
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+}
+
+// Stage is a group of steps that may run side by side, up to Parallel at once. The next stage
+// begins when all of them are done and proven.
+type Stage struct {
+	Name     string
+	Parallel int
+	Steps    []Step
+}
+
+// Plan is a decision as data. The zero value changes nothing.
+type Plan struct {
+	Stages []Stage
+	// Notes are for people: machines that are left alone and why.
+	Notes []string
+}
+
+// Empty reports whether nothing would change.
+func (p Plan) Empty() bool { return len(p.Stages) == 0 }
+
+// Proof is what must be true of an app for its deploy to count: invariant 8.
+type Proof struct {
+	App         string
+	Machines    []ProofMachine
+	WaitTimeout time.Duration
+}
+
+// ProofMachine is one machine that must run as wanted.
+type ProofMachine struct {
+	// ID is empty for a machine that was found by name.
+	ID, Name, Group string
+	// Digest is the image digest (sha256:…) that it must run.
+	Digest string
+	Config *flygo.MachineConfig
+	// Stopped allows the machine to be stopped or suspended (autostop, standby).
+	Stopped bool
+}
