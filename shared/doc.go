@@ -1,2 +1,42 @@
-// Package shared holds packages, never code: this map and the test that keeps it.
+// Package shared holds packages, never code. This page is the map of the house; layers_test.go
+// keeps it.
+//
+//	forge ──bytes──▶ dispatcher ──Job──▶ Redis stream ──Claim──▶ runner ──Job──▶ deploy ──▶ Result ──▶ Redis
+//	                 verify·parse·route                           ▲             fetch   ▶ Tree
+//	                 launch one Fly Machine per job               │             read    ▶ App
+//	a person ──▶ flycd deploy ──Job───────────────────────────────┘             observe ▶ Observed
+//	                                                                            build   ▶ image
+//	                                                                            diff    ▶ Plan
+//	                                                                            apply   ▶ Fly
+//
+// Two doors, one corridor: a webhook and flycd deploy both end in the same job.Job, and
+// deploy.Deployer is the only place that knows what a deploy is. Data moves right; nothing reaches
+// back. What is decided is data (plan.Plan), what is done is a dumb switch (fly.Change.Apply).
+//
+// # Rooms
+//
+//	job          Job, Result       ids, order, encoding                                no I/O
+//	manifest     App, Project      read, merge and validate app.yaml (from an fs.FS)   no I/O
+//	catalog      Entry, Route      which apps and trees a push concerns                no I/O
+//	machine      Target            translate a manifest into what Fly should hold      no I/O
+//	plan         Observed, Plan    diff and order                                      no I/O
+//	source       Tree              resolve, fetch, digest                              Git, disk
+//	image        Builder           resolve, build, push                                registries
+//	queue        Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
+//	fly          Client, Change    observe, apply, prove                               Fly's API
+//	fly/flysim   Server            simulate Fly                                        -
+//	launch       Launcher          find, make and end runner machines                  Machines API
+//	deploy       Deployer, Syncer  the corridor; a config tree into entries and jobs   through the above
+//
+// # Rules
+//
+// Imports go strictly down: job manifest < catalog machine < plan < source image queue fly launch <
+// deploy < dispatcher runner < cmd. Each client library has one owner (flaps fly, go-redis queue,
+// go-git source, go-containerregistry image, go-github dispatcher). The dispatcher's binary links
+// neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a
+// slow disk; cmd/flycd links neither BuildKit nor sops, so that go run compiles in a minute.
+// Simulators are importable only from tests and from the local mode.
+//
+// A room is added when a noun appears that no room owns: in this map, in the test's layers and in
+// the lint configuration, in one commit.
 package shared

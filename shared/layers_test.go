@@ -10,52 +10,70 @@ import (
 
 const module = "github.com/gigurra/flycd/"
 
-// layers lists every package, lowest first. A package may import only packages
-// of lower layers. Packages that exist for tests sit beside what they simulate.
+// layers lists every package, lowest first. A package may import only packages of lower layers.
+// Packages that exist for tests sit beside what they simulate.
 var layers = [][]string{
 	{"shared", "shared/job", "shared/manifest"},
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
 	{"shared/source", "shared/image", "shared/queue", "shared/fly", "shared/launch", "shared/fly/flysim"},
-	{"shared/image/buildkit", "shared/queue/queuetest", "shared/deploy"},
+	{"shared/queue/queuetest", "shared/deploy"},
 	{"dispatcher", "runner"},
 	{"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 }
 
-// owners lists the third-party modules that only some packages may import. The longest prefix counts.
+// owners lists the third-party modules that only some packages may import. The longest prefix
+// counts.
 var owners = map[string][]string{
 	"github.com/superfly/fly-go":             {"shared/machine", "shared/plan", "shared/fly", "shared/fly/flysim"},
 	"github.com/superfly/fly-go/flaps":       {"shared/fly"},
 	"github.com/superfly/macaroon":           {"shared/launch", "shared/fly/flysim"},
 	"github.com/redis/go-redis":              {"shared/queue", "shared/queue/queuetest"},
+	"github.com/alicebob/miniredis":          {"shared/queue/queuetest", "cmd/flycd"},
 	"github.com/go-git/go-git":               {"shared/source"},
 	"github.com/google/go-containerregistry": {"shared/image"},
-	"github.com/moby/buildkit":               {"shared/image/buildkit"},
 	"github.com/google/go-github":            {"dispatcher"},
 	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 	"github.com/spf13/cobra":                 {"cmd/flycd"},
 }
 
-func TestLayers(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+// unlinked lists what a binary must not link, with the reason.
+var unlinked = map[string]map[string]string{
+	"cmd/dispatcher": {
+		"github.com/superfly/fly-go":               "it doubles the binary, and the dispatcher wakes from a slow disk",
+		"github.com/go-git/go-git":                 "the dispatcher never clones",
+		"github.com/moby/buildkit":                 "the dispatcher never builds",
+		"github.com/gigurra/flycd/shared/deploy":   "the dispatcher never deploys",
+		"github.com/gigurra/flycd/shared/manifest": "the dispatcher reads no manifest",
+		"text/template":                            "a template engine stops the linker from dropping methods",
+		"html/template":                            "a template engine stops the linker from dropping methods",
+	},
+	"cmd/runner": {
+		"github.com/gigurra/flycd/shared/fly/flysim": "only tests and flycd local simulate",
+		"github.com/alicebob/miniredis":              "only tests and flycd local simulate",
+	},
+	"cmd/flycd": {
+		"github.com/moby/buildkit": "go run compiles in a minute: buildctl is started as a program",
+		"github.com/getsops/sops":  "go run compiles in a minute: sops is started as a program",
+	},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportsGoDown(t *testing.T) {
 	layer := map[string]int{}
 	for i, pkgs := range layers {
 		for _, p := range pkgs {
 			layer[p] = i
 		}
 	}
-	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
-		var p struct {
-			ImportPath string
-			Imports    []string
-		}
-		if err := dec.Decode(&p); err != nil {
-			t.Fatal(err)
-		}
+	seen := map[string]bool{}
+	for _, p := range list(t) {
 		from := strings.TrimPrefix(p.ImportPath, module)
+		seen[from] = true
 		mine, ok := layer[from]
 		if !ok {
 			t.Errorf("%s is on no layer: add it to layers, or merge it into a package that is", from)
@@ -64,6 +82,19 @@ func TestLayers(t *testing.T) {
 			if to, ok := strings.CutPrefix(imp, module); ok && layer[to] >= mine {
 				t.Errorf("%s (layer %d) imports %s (layer %d): imports must go down", from, mine, to, layer[to])
 			}
+		}
+	}
+	for p := range layer {
+		if !seen[p] {
+			t.Errorf("%s is on the map but not in the house: delete its row", p)
+		}
+	}
+}
+
+func TestEachLibraryHasOneOwner(t *testing.T) {
+	for _, p := range list(t) {
+		from := strings.TrimPrefix(p.ImportPath, module)
+		for _, imp := range p.Imports {
 			if lib := longestPrefix(owners, imp); lib != "" && !slices.Contains(owners[lib], from) {
 				t.Errorf("%s imports %s: only %v may", from, lib, owners[lib])
 			}
@@ -71,10 +102,41 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-func longestPrefix(m map[string][]string, s string) string {
+func TestBinariesLinkOnlyWhatTheyNeed(t *testing.T) {
+	for binary, bans := range unlinked {
+		out, err := exec.Command("go", "list", "-deps", module+binary).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			if lib := longestPrefix(bans, dep); lib != "" {
+				t.Errorf("%s links %s: %s", binary, dep, bans[lib])
+			}
+		}
+	}
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p listed
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func longestPrefix[V any](m map[string]V, s string) string {
 	best := ""
 	for k := range m {
-		if strings.HasPrefix(s, k) && len(k) > len(best) {
+		if (s == k || strings.HasPrefix(s, k+"/")) && len(k) > len(best) {
 			best = k
 		}
 	}
