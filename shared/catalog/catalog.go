@@ -18,6 +18,8 @@ type Entry struct {
 	Source Source `json:"source,omitzero"`
 	// Auto is false where sync.auto is: pushes make no job.
 	Auto bool `json:"auto"`
+	// Prune is true where sync.prune is: the app is destroyed when its tree no longer names it.
+	Prune bool `json:"prune,omitempty"`
 	// DependsOn are the apps that must be deployed first.
 	DependsOn []string `json:"depends_on,omitempty"`
 	// Generation is the generation of the tree that wrote the entry.
@@ -31,6 +33,8 @@ type Source struct {
 	// Ref is empty for the default branch, a full ref (refs/heads/main, refs/tags/v1), or
 	// refs/tags/* for a semver range. A pinned commit follows nothing and makes no route.
 	Ref string `json:"ref,omitempty"`
+	// Semver is the range whose newest matching tag is taken, where the manifest has one.
+	Semver string `json:"semver,omitempty"`
 	// Commit is set for a pinned commit.
 	Commit string `json:"commit,omitempty"`
 }

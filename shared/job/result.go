@@ -38,6 +38,10 @@ type Result struct {
 	SourceCommit string `json:"source_commit,omitempty"`
 	// Image is the reference with its digest that the app runs.
 	Image string `json:"image,omitempty"`
+	// Fingerprint is the hash of the app's machines as Fly showed them when they were proven. While
+	// Fly shows the same, an app whose commits have not moved is unchanged without a look at Git's
+	// content. It is empty where the commits alone do not say everything of the app.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Release numbers the deployed versions of an app from 1.
 	Release int `json:"release,omitempty"`
 	// Changes lists what was done, a line each, old → new by key.
