@@ -1,0 +1,50 @@
+// Package deploy is the corridor: the only place that knows what a deploy is.
+//
+// A webhook, a sync and `flycd deploy` all end in Deployer.Deploy, which takes a job with the two
+// halves of its wish as they stand and gives back a Result:
+//
+//	resolve → unchanged? → fetch → read → image → observe → diff → apply → prove → result
+//
+// # What is known of an app
+//
+// Two commits are known for an app, that of its config and that of its source. They say where to
+// look; what is compared is content. The config digest is the hash of the effective manifest, after
+// every project has been merged into it, and of the config folder's files where the app uses them.
+// The source digest is Git's own hash of the subtree that the app is built from, the content hash
+// of a local folder, the digest of an image, or the text of an inline Dockerfile. The wanted digest
+// is the hash of the two. All of them are written into the machines' metadata, so that Fly and not
+// Redis is the truth, and a commit alone never makes a plan.
+//
+// # Three ways to find out that nothing changed
+//
+// From the dearest to the cheapest. The plan is empty and every machine is proven: this is what
+// unchanged means, and the other two only save work. The source commit is the one that the machines
+// carry: the source is not fetched and the image not built. Both commits are those of the last
+// result, and Fly shows the machines exactly as they were when they were proven (Result.Fingerprint):
+// nothing is fetched at all.
+//
+// # What may be changed, and when
+//
+// One app is changed by one deployer at a time. The runner's claim (Lease) and the leases of all the
+// app's machines (fly.Change) are both looked at before every write: a write that the remaining trust
+// cannot outlast is not begun. The plan is made twice, the second time from what the machines were
+// after they were leased. A step that was begun is finished, also when the process is told to stop; the next
+// attempt observes where things are and goes on from there. That is why a deploy can be killed at any
+// moment: every step can be repeated, and every decision is made from what Fly holds.
+//
+// # Failure
+//
+// An error that wraps job.ErrRejected cannot be cured by trying again. Any other error of Deploy may
+// be tried again. A release whose machines do not become what was intended, and stay healthy, is a
+// result and no error: on_failure decides what becomes of it (rollback puts the observed configs back
+// under the same leases and proves them likewise), and the outcome is failed, because the same bytes
+// would fail again.
+//
+// # Syncs
+//
+// A sync reads a whole config tree, writes its entries and routes as a new generation of the catalog,
+// switches to it if no newer sync has been there, and pushes a job for every app whose config digest
+// is neither the deployed nor the wanted one. It judges by what was deployed or wished, never by the
+// old catalog, so a sync that crashed anywhere is repaired by running it again. What could not be
+// read is carried over: a mistake in one app neither stops the others nor removes anything.
+package deploy

@@ -1,0 +1,78 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// fingerprint hashes what Fly shows of an app, but for what changes by itself: states, checks and
+// times. Machines that are later found equal have not been touched by anybody.
+func fingerprint(o plan.Observed) string {
+	parts := []string{"fingerprint 1", o.App}
+	for _, m := range o.Machines {
+		parts = append(parts, "machine", m.ID, m.Region, m.ImageRef.Digest, canonicalJSON(m.Raw))
+	}
+	var rest []string
+	for _, v := range o.Volumes {
+		rest = append(rest, fmt.Sprint("volume ", v.ID, v.Name, v.Region, v.SizeGb))
+	}
+	for _, ip := range o.IPs {
+		rest = append(rest, fmt.Sprint("ip ", ip.Address, ip.Region, ip.Shared, ip.Private))
+	}
+	slices.Sort(rest)
+	return digest(append(parts, rest...)...)
+}
+
+// canonicalJSON sorts the keys. Numbers are kept as they are written.
+func canonicalJSON(raw json.RawMessage) string {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return string(raw)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return string(raw)
+	}
+	return string(b)
+}
+
+// rests reports whether every machine does what its own config wants of it: it is started and its
+// checks pass, or it is stopped where the proxy or a standby may have it so. It knows no manifest, and
+// so says no where a manifest would be needed to say yes.
+func rests(o plan.Observed) bool {
+	if !o.Exists || len(o.Machines) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(o.Machines, func(m plan.Machine) bool { return !machineRests(m) })
+}
+
+func machineRests(m plan.Machine) bool {
+	if m.Machine == nil || m.Config == nil {
+		return false
+	}
+	switch m.State {
+	case "started":
+		for _, c := range m.Checks {
+			if c.Status != "passing" {
+				return false
+			}
+		}
+		return true
+	case "stopped", "suspended":
+		if len(m.Config.Standbys) > 0 {
+			return true
+		}
+		for _, s := range m.Config.Services {
+			if s.Autostop != nil && *s.Autostop != 0 && s.Autostart != nil && *s.Autostart {
+				return true
+			}
+		}
+	}
+	return false
+}

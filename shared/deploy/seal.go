@@ -1,0 +1,107 @@
+package deploy
+
+import (
+	"maps"
+	"strconv"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// The metadata that FlyCD writes into every machine it deploys. The names are public.
+const (
+	metaApp          = "flycd_app"
+	metaDigest       = "flycd_digest"
+	metaConfigDigest = "flycd_config_digest"
+	metaSourceDigest = "flycd_source_digest"
+	metaConfigCommit = "flycd_config_commit"
+	metaSourceCommit = "flycd_source_commit"
+	metaRelease      = "flycd_release"
+	metaBuild        = "flycd_build"
+	metaForced       = "flycd_forced"
+)
+
+// seal is what the machines of an app say of the deploy that made them: the metadata of the one
+// with the highest release.
+type seal struct {
+	meta    map[string]string
+	image   string
+	release int
+	// foreign reports that there are machines that FlyCD did not make.
+	foreign bool
+}
+
+func sealOf(o plan.Observed) seal {
+	var s seal
+	for _, m := range o.Machines {
+		if m.Machine == nil || m.Config == nil {
+			continue
+		}
+		release, err := strconv.Atoi(m.Config.Metadata[metaRelease])
+		if err != nil {
+			s.foreign = true
+			continue
+		}
+		if s.meta == nil || release > s.release {
+			s.meta, s.image, s.release = m.Config.Metadata, m.Config.Image, release
+		}
+	}
+	return s
+}
+
+// mark is what a deploy is about to write into the machines.
+type mark struct {
+	app          string
+	digests      Digests
+	configCommit string
+	sourceCommit string
+	build        string
+	release      int
+	forced       string
+}
+
+// markOf decides the release number. Going on with a release that was begun, and mending machines
+// that were changed behind its back, keep the number; another digest, and a forced job on its first
+// attempt, take the next.
+func markOf(s seal, m mark, j job.Job) mark {
+	begun := s.meta[metaDigest] == m.digests.Wanted()
+	m.release, m.forced = s.release, s.meta[metaForced]
+	switch {
+	case j.Force && m.forced != string(j.ID):
+		m.release, m.forced = s.release+1, string(j.ID)
+	case !begun:
+		m.release = s.release + 1
+	}
+	return m
+}
+
+func (m mark) metadata() map[string]string {
+	all := map[string]string{
+		metaApp:          m.app,
+		metaDigest:       m.digests.Wanted(),
+		metaConfigDigest: m.digests.Config,
+		metaSourceDigest: m.digests.Source,
+		metaConfigCommit: m.configCommit,
+		metaSourceCommit: m.sourceCommit,
+		metaRelease:      strconv.Itoa(m.release),
+		metaBuild:        m.build,
+		metaForced:       m.forced,
+	}
+	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
+	return all
+}
+
+// env gives the variables that FlyCD has always set.
+func (m mark) env(src manifest.Source) map[string]string {
+	return map[string]string{
+		"FLYCD_APP_VERSION":           m.digests.Source,
+		"FLYCD_CONFIG_VERSION":        m.digests.Config,
+		"FLYCD_APP_SOURCE_TYPE":       src.Type,
+		"FLYCD_APP_SOURCE_PATH":       src.Path,
+		"FLYCD_APP_SOURCE_REPO":       src.Repo,
+		"FLYCD_APP_SOURCE_REF_BRANCH": src.Ref.Branch,
+		"FLYCD_APP_SOURCE_REF_COMMIT": m.sourceCommit,
+		"FLYCD_APP_SOURCE_REF_TAG":    src.Ref.Tag,
+	}
+}

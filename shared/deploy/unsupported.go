@@ -1,0 +1,90 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+// unsupported is a manifest key that is understood but cannot be applied yet. It is refused rather
+// than left out: an app that runs without its secrets is worse than one that is not deployed.
+type unsupported struct {
+	key     string
+	present func(*manifest.App) bool
+	instead string
+}
+
+// unsupportedKeys is the one table of what this version refuses.
+func unsupportedKeys() []unsupported {
+	build := func(f func(*manifest.Build) bool) func(*manifest.App) bool {
+		return func(a *manifest.App) bool { return a.Build != nil && f(a.Build) }
+	}
+	section := func(f func(*manifest.DeploySection) bool) func(*manifest.App) bool {
+		return func(a *manifest.App) bool { return a.DeploySection != nil && f(a.DeploySection) }
+	}
+	const flySecrets = "set them with `fly secrets set` and leave the key out"
+	return []unsupported{
+		{"secrets", func(a *manifest.App) bool { return len(a.Secrets) > 0 }, flySecrets},
+		{"secrets_prune", func(a *manifest.App) bool { return a.SecretsPrune }, flySecrets},
+		{"addons", func(a *manifest.App) bool { return len(a.Addons) > 0 }, "create and attach them with flyctl and leave the key out"},
+		{"certs", func(a *manifest.App) bool { return len(a.Certs) > 0 }, "add them with `fly certs add` and leave the key out"},
+		{"depends_on", func(a *manifest.App) bool { return len(a.DependsOn) > 0 }, "deploy those apps first and leave the key out"},
+		{"verify", func(a *manifest.App) bool { return len(a.Verify) > 0 }, "use checks, which are proven after every deploy"},
+		{"sync.windows", func(a *manifest.App) bool { return len(a.Sync.Windows) > 0 }, "set sync.auto: false and dispatch by hand"},
+		{"sync.ignore", func(a *manifest.App) bool { return len(a.Sync.Ignore) > 0 }, "leave the key out"},
+		{"sync.retry", func(a *manifest.App) bool { return a.Sync.Retry != manifest.Retry{} }, "leave the key out; attempts are bounded anyway"},
+		{"sync.self_heal", func(a *manifest.App) bool { return a.Sync.SelfHeal != nil && *a.Sync.SelfHeal }, "leave the key out; every deploy mends what differs"},
+		{"source.policy", func(a *manifest.App) bool { return a.Source.Policy != manifest.ImagePolicy{} }, "name a tag in source.image; it is looked up at every deploy"},
+		{"machine_checks", hasMachineChecks, "use checks, which are proven after every deploy"},
+		{"deploy.release_command", section(func(d *manifest.DeploySection) bool { return d.ReleaseCommand != "" }), "run it when the process starts, or by hand"},
+		{"deploy.seed_command", section(func(d *manifest.DeploySection) bool { return d.SeedCommand != "" }), "run it by hand"},
+		{"deploy.strategy", section(func(d *manifest.DeploySection) bool { return d.Strategy == "canary" || d.Strategy == "bluegreen" }), "use rolling or immediate"},
+		{"build.builder", build(func(b *manifest.Build) bool { return b.Builder != "" }), "buildpacks need a Docker daemon; write a Dockerfile"},
+		{"build.buildpacks", build(func(b *manifest.Build) bool { return len(b.Buildpacks) > 0 }), "buildpacks need a Docker daemon; write a Dockerfile"},
+		{"build.builtin", build(func(b *manifest.Build) bool { return b.Builtin != "" }), "write a Dockerfile"},
+		{"experimental.enable_consul", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableConsul }, "attach it with `fly consul attach` and leave the key out"},
+		{"experimental.enable_etcd", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableEtcd }, "leave the key out"},
+	}
+}
+
+func hasMachineChecks(a *manifest.App) bool {
+	if len(a.MachineChecks) > 0 || (a.HTTPService != nil && len(a.HTTPService.MachineChecks) > 0) {
+		return true
+	}
+	for _, s := range a.Services {
+		if len(s.MachineChecks) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSupported rejects an app that asks for what cannot be applied yet, a line per key.
+func checkSupported(e manifest.Entry) error {
+	var errs []error
+	for _, u := range unsupportedKeys() {
+		if u.present(e.App) {
+			errs = append(errs, fmt.Errorf("%s: %s: this version of FlyCD cannot apply it yet; %s", e.File, u.key, u.instead))
+		}
+	}
+	return job.Reject(errors.Join(errs...))
+}
+
+// notes names keys that are accepted and do nothing.
+func notes(app *manifest.App) []string {
+	var out []string
+	if b := app.Build; b != nil {
+		if len(b.Settings) > 0 {
+			out = append(out, "build.settings has no effect: it belongs to build.builtin")
+		}
+		if b.Compression != "" || b.CompressionLevel != nil {
+			out = append(out, "build.compression has no effect: the builder chooses")
+		}
+	}
+	if app.Experimental != nil && app.Experimental.AutoRollback {
+		out = append(out, "experimental.auto_rollback has no effect: use on_failure")
+	}
+	return out
+}
