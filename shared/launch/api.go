@@ -1,0 +1,272 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultBaseURL = "https://api.machines.dev"
+	// maxAnswer bounds an answer: a list of many thousand machines fits.
+	maxAnswer = 32 << 20
+)
+
+// errNotSent marks a request that never left.
+var errNotSent = errors.New("no connection")
+
+// NewHTTP gives a client for a Launcher: it follows no redirect, which would carry the token
+// elsewhere, and keeps few connections.
+func NewHTTP() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			ForceAttemptHTTP2:   true,
+			TLSHandshakeTimeout: 5 * time.Second,
+			MaxIdleConnsPerHost: 16,
+			IdleConnTimeout:     30 * time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// List gives the runners' machines of the app, also those that are stopped or on their way out;
+// machines that are something else are left out. The list is complete or an error: an answer that
+// is not wholly understood never passes for one with fewer machines. It may lag behind creations
+// by moments.
+func (l *Launcher) List(ctx context.Context) ([]Machine, error) {
+	var all []flyMachine
+	if err := l.call(ctx, http.MethodGet, "/machines", nil, &all); err != nil {
+		return nil, fmt.Errorf("list machines of %s: %w", l.App, err)
+	}
+	if all == nil {
+		return nil, fmt.Errorf("list machines of %s: the answer is no list", l.App)
+	}
+	runners := make([]Machine, 0, len(all))
+	for _, f := range all {
+		if m, ok := f.machine(); ok {
+			runners = append(runners, m)
+		}
+	}
+	return runners, nil
+}
+
+// End destroys a machine, whatever it is doing. Ending a machine that is gone is no error.
+func (l *Launcher) End(ctx context.Context, m Machine) error {
+	err := l.call(ctx, http.MethodDelete, "/machines/"+url.PathEscape(m.ID)+"?force=true", nil, nil)
+	var f refusal
+	if errors.As(err, &f) && f.status == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end machine %s of %s: %w", m.Name, l.App, err)
+	}
+	return nil
+}
+
+// Check asks whether runners could be launched: the settings make sense, Fly answers, and the token
+// may read the app. It changes nothing.
+func (l *Launcher) Check(ctx context.Context) error {
+	if l.App == "" || l.Image == "" {
+		return errors.New("launch: the runner app and the runner image are not set")
+	}
+	if _, err := ParseSize(l.Size); err != nil {
+		return err
+	}
+	if err := l.call(ctx, http.MethodGet, "", nil, nil); err != nil {
+		return fmt.Errorf("read app %s: %w", l.App, err)
+	}
+	return nil
+}
+
+func (l *Launcher) create(ctx context.Context, req createRequest) (Machine, error) {
+	var made flyMachine
+	if err := l.call(ctx, http.MethodPost, "/machines", req, &made); err != nil {
+		return Machine{}, fmt.Errorf("create machine: %w", err)
+	}
+	m, ok := made.machine()
+	if !ok {
+		return Machine{}, fmt.Errorf("create machine: Fly answered with machine %q named %q", made.ID, made.Name)
+	}
+	return m, nil
+}
+
+func (l *Launcher) read(ctx context.Context, id string) (Machine, bool, error) {
+	var f flyMachine
+	if err := l.call(ctx, http.MethodGet, "/machines/"+url.PathEscape(id), nil, &f); err != nil {
+		return Machine{}, false, fmt.Errorf("read machine %s: %w", id, err)
+	}
+	m, ok := f.machine()
+	return m, ok, nil
+}
+
+// call makes one request under the app. It never repeats one: what an error means is the caller's to
+// judge.
+func (l *Launcher) call(ctx context.Context, method, path string, in, out any) error {
+	req, err := l.newRequest(ctx, method, path, in)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	client := l.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return fmt.Errorf("%w: %w", errNotSent, err)
+		}
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return l.refused(resp, body)
+	case err != nil:
+		return fmt.Errorf("read answer: %w", err)
+	case len(body) > maxAnswer:
+		return fmt.Errorf("read answer: more than %d bytes", maxAnswer)
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("understand answer: %w", err)
+	}
+	return nil
+}
+
+func (l *Launcher) newRequest(ctx context.Context, method, path string, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	base := l.BaseURL
+	if base == "" {
+		base = defaultBaseURL
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(base, "/")+"/v1/apps/"+url.PathEscape(l.App)+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+		// Without it the transport may send a request a second time when a kept connection turns
+		// out to be closed.
+		req.GetBody = nil
+	}
+	req.Header.Set("User-Agent", userAgent(l.UserAgent))
+	req.Header.Set("Authorization", authorization(l.Token))
+	return req, nil
+}
+
+func userAgent(s string) string {
+	if s == "" {
+		return "flycd"
+	}
+	return s
+}
+
+// authorization gives a token its scheme: macaroons go by FlyV1, everything else is a bearer.
+func authorization(token string) string {
+	token = strings.TrimSpace(token)
+	for _, scheme := range []string{"FlyV1 ", "Bearer "} {
+		if len(token) > len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
+			token = strings.TrimSpace(token[len(scheme):])
+		}
+	}
+	for _, prefix := range []string{"fm1r_", "fm1a_", "fm2_"} {
+		if strings.HasPrefix(token, prefix) || strings.Contains(token, ","+prefix) {
+			return "FlyV1 " + token
+		}
+	}
+	return "Bearer " + token
+}
+
+// refusal is an answer other than 2xx.
+type refusal struct {
+	status int
+	text   string
+	// after is what Retry-After asks for, zero where it asks nothing.
+	after time.Duration
+}
+
+func (l *Launcher) refused(resp *http.Response, body []byte) refusal {
+	f := refusal{status: resp.StatusCode}
+	var said struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(body, &said)
+	f.text = strings.TrimSpace(said.Error + " " + said.Message)
+	if f.text == "" {
+		f.text = http.StatusText(f.status)
+	}
+	f.text = strings.ToValidUTF8(f.text[:min(len(f.text), 500)], "")
+	retry := resp.Header.Get("Retry-After")
+	if s, err := strconv.Atoi(retry); err == nil && s > 0 {
+		f.after = min(time.Duration(s)*time.Second, time.Hour)
+	} else if at, err := http.ParseTime(retry); err == nil {
+		f.after = max(at.Sub(l.now()), 0)
+	}
+	return f
+}
+
+// Error says what Fly said and, where it is known, what to do.
+func (f refusal) Error() string {
+	s := fmt.Sprintf("Fly answered %d: %s", f.status, f.text)
+	switch f.status {
+	case http.StatusUnauthorized:
+		s += "; FLY_API_TOKEN is not valid (any more)"
+	case http.StatusForbidden:
+		s += "; FLY_API_TOKEN may not do this, or the app belongs to somebody else"
+	case http.StatusNotFound:
+		s += "; does the app exist, and is FLY_API_TOKEN of its organisation?"
+	}
+	return s
+}
+
+// final reports whether asking again within moments cannot help.
+func (f refusal) final() bool {
+	switch f.status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return true
+	case http.StatusUnprocessableEntity:
+		return !f.conflict()
+	default:
+		return f.status < http.StatusBadRequest
+	}
+}
+
+// conflict reports whether the name is taken. Fly says 409; a 422 is one where its text says so.
+func (f refusal) conflict() bool {
+	taken := strings.Contains(f.text, "already exists") || strings.Contains(f.text, "already been taken") || strings.Contains(f.text, "already in use")
+	return f.status == http.StatusConflict || f.status == http.StatusUnprocessableEntity && taken
+}
+
+// nothingMade reports whether a creation that was answered so made nothing for certain.
+func (f refusal) nothingMade() bool {
+	return f.status >= 400 && f.status < 500 && f.status != http.StatusRequestTimeout && !f.conflict()
+}
+
+// machineIDs are the words of the answer that look like a machine's id.
+func (f refusal) machineIDs() []string { return machineID.FindAllString(f.text, 3) }
+
+//nolint:gochecknoglobals // a compiled expression
+var machineID = regexp.MustCompile(`\b[0-9a-f]{14}\b`)
