@@ -1,0 +1,142 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gigurra/flycd/shared/job"
+)
+
+const (
+	// batchLines and batchWait bound how long a line waits before it can be read in Redis.
+	batchLines = 50
+	batchWait  = time.Second
+	// keptLines is the most that waits while Redis does not answer; later lines are counted only.
+	keptLines = 5000
+	longLine  = 8 << 10
+	// appendWait bounds one write to Redis.
+	appendWait = 5 * time.Second
+)
+
+// Appender keeps the lines of a job's log.
+type Appender interface {
+	Append(ctx context.Context, id job.ID, lines []string) error
+}
+
+// logbook is an io.Writer that carries what a job says, line by line, redacted, to Redis in batches
+// and to the runner's own output at once. A log that cannot be kept never fails the job.
+type logbook struct {
+	to     Appender
+	id     job.ID
+	redact Redactor
+	out    io.Writer
+
+	mu      sync.Mutex
+	partial []byte
+	lines   []string
+	dropped int
+
+	full chan struct{}
+	stop chan struct{}
+	done chan struct{}
+}
+
+// openLogbook starts the goroutine that sends the batches. Close it.
+func openLogbook(to Appender, id job.ID, redact Redactor, out io.Writer) *logbook {
+	l := &logbook{
+		to: to, id: id, redact: redact, out: out,
+		full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go l.run()
+	return l
+}
+
+// Write takes text in any pieces; a line is what ends with a newline. It never fails.
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partial = append(l.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
+		if !found && len(l.partial) < longLine {
+			return len(p), nil
+		}
+		if !found {
+			line, rest = l.partial[:longLine], l.partial[longLine:]
+		}
+		l.add(string(line))
+		l.partial = append([]byte(nil), rest...)
+	}
+}
+
+func (l *logbook) add(line string) {
+	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "�")
+	line = l.redact.Redact(line)
+	fmt.Fprintln(l.out, line)
+	if len(l.lines) >= keptLines {
+		l.dropped++
+		return
+	}
+	l.lines = append(l.lines, line)
+	if len(l.lines) >= batchLines {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (l *logbook) run() {
+	defer close(l.done)
+	tick := time.NewTicker(batchWait)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-l.full:
+		case <-tick.C:
+		}
+		l.flush()
+	}
+}
+
+// flush sends what waits. What Redis did not take waits for the next time.
+func (l *logbook) flush() {
+	l.mu.Lock()
+	batch := l.lines
+	if l.dropped > 0 {
+		batch = append(batch, fmt.Sprintf("(%d lines were lost while Redis did not answer)", l.dropped))
+	}
+	l.lines, l.dropped = nil, 0
+	l.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), appendWait)
+	defer cancel()
+	if err := l.to.Append(ctx, l.id, batch); err != nil {
+		fmt.Fprintf(l.out, "append log: %s\n", l.redact.Redact(err.Error()))
+		l.mu.Lock()
+		l.lines = append(batch, l.lines...)
+		l.mu.Unlock()
+	}
+}
+
+// Close sends the rest and waits for the goroutine.
+func (l *logbook) Close() {
+	close(l.stop)
+	<-l.done
+	l.mu.Lock()
+	if len(l.partial) > 0 {
+		l.add(string(l.partial))
+		l.partial = nil
+	}
+	l.mu.Unlock()
+	l.flush()
+}
