@@ -20,6 +20,10 @@ type Target struct {
 	WaitTimeout time.Duration
 	// Groups are in the order of their names.
 	Groups []Group
+	// Files are written into the machines of all groups and of the release command, as flyctl does.
+	// They are not in the groups' configs, since flyctl lays them in only when it deploys: plan.Diff
+	// does.
+	Files []*flygo.File
 	// Volumes are one per mount of a group, which holds one at most.
 	Volumes []Volume
 	// IPs are wanted when the manifest names addresses; otherwise DefaultIPs says what a first
@@ -37,11 +41,19 @@ type Target struct {
 // Group is the machines of one process group.
 type Group struct {
 	Name string
-	// Config lacks the image and FlyCD's own metadata: plan.Diff lays them in.
+	// Config lacks the image, the files and FlyCD's own metadata: plan.Diff lays them in.
 	Config *flygo.MachineConfig
+	// Container names the one of Config.Containers that gets the deploy's image; empty where there
+	// are none.
+	Container string
 	// GuestSet is false where the manifest says nothing of the size: an existing machine keeps
-	// its own.
+	// its own, and a new one takes it from a sibling, else NewGuest.
 	GuestSet bool
+	// NewGuest sizes the first machine of a group whose size the manifest leaves open.
+	NewGuest *flygo.MachineGuest
+	// ExactRegions reports that the manifest lists extra regions: the group then has machines in
+	// each of Regions, also where it has machines elsewhere already.
+	ExactRegions bool
 	// Regions are where machines run, the primary region first. One empty string lets Fly choose.
 	Regions []string
 	// Count is the exact number per region where the manifest has one. Nil leaves existing
