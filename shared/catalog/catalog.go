@@ -30,6 +30,8 @@ type Entry struct {
 type Source struct {
 	Repo string `json:"repo"`
 	Path string `json:"path,omitempty"`
+	// Watch lists globs of further paths whose change counts.
+	Watch []string `json:"watch,omitempty"`
 	// Ref is empty for the default branch, a full ref (refs/heads/main, refs/tags/v1), or
 	// refs/tags/* for a semver range. A pinned commit follows nothing and makes no route.
 	Ref string `json:"ref,omitempty"`
