@@ -117,7 +117,11 @@ type DestroyMachine struct {
 	Why     string
 }
 
+// DestroyApp removes an app whose machines are gone: the end of a destroy job. Diff never plans it.
+type DestroyApp struct{ App string }
+
 func (CreateApp) step()      {}
+func (DestroyApp) step()     {}
 func (AllocateIP) step()     {}
 func (ReleaseIP) step()      {}
 func (CreateVolume) step()   {}
