@@ -43,6 +43,9 @@ type Half struct {
 	Repo string `json:"repo"`
 	// Ref is a full ref name (refs/heads/main); empty means the default branch.
 	Ref string `json:"ref,omitempty"`
+	// Default is true when Ref is the repository's default branch, so that a manifest that asks for
+	// the default branch knows the half as its own.
+	Default bool `json:"default,omitempty"`
 	// Commit is the full hash; empty means that the runner asks ls-remote.
 	Commit string `json:"commit,omitempty"`
 	// Digest is the config digest or the source digest that this half has for the app, where

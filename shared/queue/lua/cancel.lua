@@ -1,0 +1,21 @@
+-- cancel calls a job off: one that waits ends at once, an active one is told at its next hold.
+--
+-- ARGV[1]  id
+-- ARGV[2]  seconds that an ended job is kept
+-- Returns  the job's state after it, or '' when there is no such job.
+
+local j = load(ARGV[1])
+if not j then return '' end
+if active(j.state) then
+  redis.call('HSET', P .. 'job:' .. j.id, 'cancel', 1)
+  return j.state
+end
+if not pending(j.state) then return j.state end
+local s, d = P .. j.subject, P .. 'desired:' .. string.match(j.subject, ':(.*)')
+for _, side in ipairs({ 'config', 'source' }) do
+  if redis.call('HGET', d, side .. '_job') == j.id then redis.call('HDEL', d, side) end
+end
+if redis.call('HGET', d, 'force') == j.id then redis.call('HDEL', d, 'force') end
+if redis.call('HGET', s, 'next') == j.id then redis.call('HDEL', s, 'next', 'next_kind') end
+close(j, 'cancelled', now(), ARGV[2])
+return 'cancelled'

@@ -1,0 +1,147 @@
+-- common.lua stands before every other script: the nouns that the moves share.
+--
+-- KEYS[1]  the prefix; every key begins with it
+--
+-- Times are Unix milliseconds of this server's own clock. A job is never decoded here: what a move
+-- must know of it stands in fields of its own beside the JSON.
+
+local P = KEYS[1]
+local GROUP, LAUNCH = 'runners', 'launch'
+
+-- now gives the server's time in milliseconds.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- text writes a number without an exponent.
+local function text(n) return string.format('%.0f', n) end
+
+-- event tells the status page and the audit what became of a job.
+local function event(id, subject, state)
+  redis.call('XADD', P .. 'events', 'MAXLEN', '~', '10000', '*', 'job', id, 'subject', subject, 'state', state)
+end
+
+-- load reads what the moves need of a job; nil when there is none or it is no hash.
+local function load(id)
+  local m = redis.pcall('HMGET', P .. 'job:' .. id, 'state', 'stream', 'entry', 'subject', 'kind', 'attempt',
+    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline')
+  if m.err or not m[1] or not m[4] then return nil end
+  return {
+    id = id, state = m[1], stream = m[2] or 'jobs', entry = m[3] or '', subject = m[4], kind = m[5] or '',
+    attempt = tonumber(m[6]) or 0, failed = tonumber(m[7]) or 0, lost = tonumber(m[8]) or 0,
+    machine = m[9] or '', fence = m[10] or '', time = tonumber(m[11]) or 0, before = m[12] or '',
+    after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0,
+  }
+end
+
+-- compare says whether wish a, which arrives later, is newer than b: 1 newer, -1 older, 0 when
+-- two pushes of one time are no neighbours, so that only the forge knows which is the head.
+local function compare(a, b)
+  if a.time ~= b.time then return a.time > b.time and 1 or -1 end
+  if a.after == '' or b.after == '' or a.after == b.after then return 1 end
+  local follows, precedes = a.before == b.after, b.before == a.after
+  if follows == precedes then return 0 end
+  return follows and 1 or -1
+end
+
+-- active tells whether a state has a machine.
+local function active(state) return state == 'launching' or state == 'claimed' end
+
+-- pending tells whether a state still waits for a machine.
+local function pending(state) return state == 'waiting' or state == 'parked' or state == 'delayed' end
+
+-- unqueue takes the job's entry out of its stream: XACK and XDEL belong together.
+local function unqueue(j)
+  if j.entry == '' then return end
+  redis.call('XACK', P .. j.stream, GROUP, j.entry)
+  redis.call('XDEL', P .. j.stream, j.entry)
+  if j.machine ~= '' then redis.pcall('XGROUP', 'DELCONSUMER', P .. j.stream, GROUP, j.machine) end
+  j.entry = ''
+end
+
+-- enqueue makes a job waiting: a new entry, which holds only its id.
+local function enqueue(j)
+  j.entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
+  redis.call('HSET', P .. 'job:' .. j.id, 'state', 'waiting', 'entry', j.entry)
+  event(j.id, j.subject, 'waiting')
+end
+
+-- close ends a job: nothing of it stays queued, and it may be tidied up after ttl seconds.
+local function close(j, outcome, at, ttl)
+  unqueue(j)
+  redis.call('ZREM', P .. 'active', j.id)
+  redis.call('ZREM', P .. 'delayed', j.id)
+  local key = P .. 'job:' .. j.id
+  redis.call('HSET', key, 'state', outcome, 'entry', '', 'ended', text(at))
+  redis.call('EXPIRE', key, ttl)
+  redis.call('EXPIRE', P .. 'log:' .. j.id, ttl)
+  event(j.id, j.subject, outcome)
+end
+
+-- supersede ends a job for a newer one.
+local function supersede(j, by, at, ttl)
+  redis.call('HSET', P .. 'job:' .. j.id, 'superseded_by', by)
+  close(j, 'superseded', at, ttl)
+end
+
+-- dead ends a job whose attempts are spent and keeps it visible.
+local function dead(j, why, at, ttl)
+  redis.call('HSET', P .. 'job:' .. j.id, 'detail', why)
+  redis.call('XADD', P .. 'dead', 'MAXLEN', '~', '10000', '*', 'job', j.id, 'subject', j.subject, 'why', why)
+  redis.call('HSET', P .. j.subject, 'last', j.id, 'last_outcome', 'failed')
+  close(j, 'failed', at, ttl)
+end
+
+-- free ends the hold that an active job has on its subject.
+local function free(j)
+  unqueue(j)
+  redis.call('ZREM', P .. 'active', j.id)
+  redis.call('HDEL', P .. j.subject, 'active', 'active_kind')
+end
+
+-- follow queues the wish that was parked while the subject had an active job.
+local function follow(subject)
+  local id = redis.call('HGET', P .. subject, 'next')
+  if not id then return end
+  local n = load(id)
+  if n and n.state == 'parked' then enqueue(n) end
+end
+
+-- back puts an active job back to wait, from now or from due on. If a wish was parked meanwhile,
+-- the newer of the two waits and the other is superseded. Returns the job's new state.
+local function back(j, due, at, ttl)
+  free(j)
+  local s = P .. j.subject
+  local id = redis.call('HGET', s, 'next')
+  local n = id and id ~= j.id and load(id)
+  if n and pending(n.state) then
+    if compare(n, j) >= 0 then
+      supersede(j, n.id, at, ttl)
+      follow(j.subject)
+      return 'superseded'
+    end
+    supersede(n, j.id, at, ttl)
+  end
+  redis.call('HSET', s, 'next', j.id, 'next_kind', j.kind)
+  if due > at then
+    redis.call('ZADD', P .. 'delayed', text(due), j.id)
+    redis.call('HSET', P .. 'job:' .. j.id, 'state', 'delayed', 'entry', '', 'due', text(due))
+    event(j.id, j.subject, 'delayed')
+    return 'delayed'
+  end
+  enqueue(j)
+  return 'waiting'
+end
+
+-- lose counts a lost attempt: the machine never booted, vanished, or was stopped. The job waits
+-- again, or is dead after max of them. Returns its new state.
+local function lose(j, why, max, backoff, at, ttl)
+  local lost = j.lost + 1
+  redis.call('HSET', P .. 'job:' .. j.id, 'lost', lost, 'detail', why)
+  if lost < max then return back(j, at + backoff * (lost - 1), at, ttl) end
+  free(j)
+  dead(j, why, at, ttl)
+  follow(j.subject)
+  return 'failed'
+end

@@ -1,0 +1,75 @@
+-- due catches up with the clock: launches and claims past their deadline are lost, delayed jobs
+-- whose time has come wait again, entries that a crash left between two moves are queued again.
+--
+-- ARGV[1]  most of each to do
+-- ARGV[2]  most lost attempts
+-- ARGV[3]  first backoff in milliseconds
+-- ARGV[4]  seconds that an ended job is kept
+-- Returns  {lapsed, released, reclaimed, more 0|1, ms until something is due or -1}
+
+local at, limit = now(), tonumber(ARGV[1])
+
+-- lapse gives up the attempts whose deadline has passed.
+local function lapse()
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'active', '-inf', text(at), 'LIMIT', 0, limit)
+  for _, id in ipairs(ids) do
+    local j = load(id)
+    if j and active(j.state) then
+      local why = j.state == 'launching' and 'no machine claimed attempt ' .. j.attempt .. ' in time'
+        or 'machine ' .. j.machine .. ' stopped holding attempt ' .. j.attempt
+      lose(j, why, tonumber(ARGV[2]), tonumber(ARGV[3]), at, ARGV[4])
+    else
+      redis.call('ZREM', P .. 'active', id)
+    end
+  end
+  return #ids
+end
+
+-- release queues the delayed jobs that are due.
+local function release()
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', text(at), 'LIMIT', 0, limit)
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', P .. 'delayed', id)
+    local j = load(id)
+    if j and j.state == 'delayed' then enqueue(j) end
+  end
+  return #ids
+end
+
+-- reclaim queues jobs again whose entry was read, but which nobody marked as launching. Moves are
+-- atomic, so only a hand that read the stream by itself, or a script that broke off, leaves them.
+local function reclaim(stream)
+  local list = redis.pcall('XPENDING', P .. stream, GROUP, '-', '+', limit + redis.call('ZCARD', P .. 'active'))
+  if list.err then return 0 end
+  local n = 0
+  for _, p in ipairs(list) do
+    local e = redis.call('XRANGE', P .. stream, p[1], p[1])
+    local id = e[1] and e[1][2][1] == 'job' and e[1][2][2] or ''
+    local j = load(id)
+    if not j or j.entry ~= p[1] or not active(j.state) then
+      n = n + 1
+      redis.call('XACK', P .. stream, GROUP, p[1])
+      redis.call('XDEL', P .. stream, p[1])
+      if not j then
+        redis.call('XADD', P .. 'dead', 'MAXLEN', '~', '10000', '*', 'job', id, 'subject', '', 'why',
+          'entry ' .. p[1] .. ' of ' .. stream .. ' names no job')
+      elseif j.entry == p[1] and j.state == 'waiting' then
+        j.entry = ''
+        enqueue(j)
+      end
+    end
+  end
+  return n
+end
+
+-- wait gives the milliseconds until the first member of a zset is due.
+local function wait(key)
+  local first = redis.call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
+  return first[2] and math.max(tonumber(first[2]) - at, 0) or -1
+end
+
+local lapsed, released = lapse(), release()
+local reclaimed = reclaim('jobs') + reclaim('jobs:low')
+local a, b = wait('active'), wait('delayed')
+local next_due = (a < 0 or (b >= 0 and b < a)) and b or a
+return { lapsed, released, reclaimed, (lapsed >= limit or released >= limit) and 1 or 0, next_due }

@@ -1,0 +1,83 @@
+-- push makes wishes: all jobs of one chunk, and with the last chunk the delivery's answer, at once.
+--
+-- ARGV[1]   the delivery's GUID; empty: nothing is remembered
+-- ARGV[2]   seconds that the answer is kept
+-- ARGV[3]   seconds that an ended job is kept
+-- ARGV[4]   the answer's JSON up to the first job of this chunk
+-- ARGV[5]   the answer's JSON after the last job; empty: another chunk follows
+-- ARGV[6…]  13 per job: id, kind, subject key, stream, JSON, side, half, half without its commit,
+--           time, before, after, force (1 or empty), the answer's JSON up to the state
+-- Returns   {1, answer} for a delivery that is known, else {0, answer so far}.
+--
+-- Safe to repeat: a known job stays as it is and answers its state.
+
+local AT
+
+-- wish writes the half that the job names, if it is not older than the one that is known, and
+-- returns the id of the newer wish's job otherwise.
+local function wish(j, side, half, unpinned)
+  local d = P .. 'desired:' .. j.name
+  local m = redis.call('HMGET', d, side .. '_time', side .. '_before', side .. '_after', side .. '_job', side .. '_tie')
+  local tie = ''
+  if m[1] then
+    local c = compare(j, { time = tonumber(m[1]), before = m[2], after = m[3] })
+    if c < 0 then return m[4] end
+    -- Which of several pushes in one tick is the head cannot be told from here: let the forge say.
+    if c == 0 or (m[5] == '1' and tonumber(m[1]) == j.time) then tie, half = '1', unpinned end
+  end
+  redis.call('HSET', d, side, half, side .. '_time', text(j.time), side .. '_before', j.before,
+    side .. '_after', j.after, side .. '_job', j.id, side .. '_tie', tie)
+end
+
+-- push adds one job and returns its state.
+local function push(j, json, side, half, unpinned, force, ttl)
+  local key = P .. 'job:' .. j.id
+  local known = redis.call('HGET', key, 'state')
+  if known then return known end
+  local by = side ~= '' and wish(j, side, half, unpinned)
+  if force ~= '' and not by then redis.call('HSET', P .. 'desired:' .. j.name, 'force', j.id) end
+  local s = P .. j.subject
+  local now_active, next_id = unpack(redis.call('HMGET', s, 'active', 'next'))
+  local n = not by and next_id and load(next_id)
+  if n and pending(n.state) then
+    if compare(j, n) >= 0 then supersede(n, j.id, AT, ttl) else by = n.id end
+  end
+  local state, entry = 'waiting', ''
+  if by then
+    state = 'superseded'
+  elseif now_active then
+    state = 'parked'
+  else
+    entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
+  end
+  redis.call('HSET', key, 'job', json, 'kind', j.kind, 'subject', j.subject, 'stream', j.stream, 'state', state,
+    'entry', entry, 'time', text(j.time), 'before', j.before, 'after', j.after, 'queued', text(AT), 'attempt', 0)
+  event(j.id, j.subject, state)
+  if by then
+    redis.call('HSET', key, 'superseded_by', by, 'ended', text(AT))
+    redis.call('EXPIRE', key, ttl)
+  else
+    redis.call('HSET', s, 'next', j.id, 'next_kind', j.kind)
+  end
+  return state
+end
+
+local guid = ARGV[1]
+if guid ~= '' then
+  local answer = redis.call('GET', P .. 'delivery:' .. guid)
+  if answer then return { 1, answer } end
+end
+AT = now()
+local parts = {}
+for i = 6, #ARGV, 13 do
+  local j = {
+    id = ARGV[i], kind = ARGV[i + 1], subject = ARGV[i + 2], stream = ARGV[i + 3],
+    name = string.match(ARGV[i + 2], ':(.*)'),
+    time = tonumber(ARGV[i + 8]), before = ARGV[i + 9], after = ARGV[i + 10],
+  }
+  local state = push(j, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 11], ARGV[3])
+  parts[#parts + 1] = ARGV[i + 12] .. state .. '"}'
+end
+local answer = ARGV[4] .. table.concat(parts, ',') .. ARGV[5]
+if guid ~= '' and ARGV[5] ~= '' then redis.call('SET', P .. 'delivery:' .. guid, answer, 'EX', ARGV[2]) end
+return { 0, answer }

@@ -1,0 +1,132 @@
+package queue
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Schema is the version of the public layout of keys that this program speaks.
+const Schema = "1"
+
+// DefaultPrefix begins every key unless another one is given.
+const DefaultPrefix = "flycd:"
+
+// Errors that callers branch on.
+var (
+	// ErrRefused comes from Claim: the job is not launching at that attempt. Exit 0.
+	ErrRefused = errors.New("claim refused")
+	// ErrLost comes from Finish, GiveBack and Retry: another attempt has the job by now. Whatever
+	// the caller knows of it is stale.
+	ErrLost = errors.New("claim lost")
+	// ErrUnknown comes from looking up a job that is not there: never pushed, or tidied up.
+	ErrUnknown = errors.New("unknown job")
+	// ErrSchema comes from every method when the server holds another version of the layout.
+	ErrSchema = errors.New("redis holds another version of FlyCD's layout")
+)
+
+//go:embed lua/*.lua
+var files embed.FS
+
+// Queue is the one door to Redis. It is safe to share; it makes no connection before its first
+// command. Change its fields only before the first use.
+type Queue struct {
+	// Times are the deadlines and limits that the scripts are given.
+	Times Times
+
+	rdb     *redis.Client
+	prefix  string
+	scripts map[string]*redis.Script
+	checked atomic.Bool
+}
+
+// Open reads a redis:// or rediss:// URL. An empty prefix is DefaultPrefix; on a Redis cluster it
+// is "{flycd}:", as scripts touch several keys. No connection is made.
+func Open(url, prefix string) (*Queue, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		// The text of the parser's error may hold the password.
+		return nil, errors.New("REDIS_URL: expected redis://[user:password@]host:port[/db], rediss://… or unix://…")
+	}
+	// Upstash cuts idle connections.
+	o.ConnMaxIdleTime = 40 * time.Second
+	// An answer that got lost may be asked for again: every script is safe to repeat.
+	o.MaxRetries = 2
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	scripts, err := load()
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{Times: DefaultTimes(), rdb: redis.NewClient(o), prefix: prefix, scripts: scripts}, nil
+}
+
+// load reads every script, with common.lua before it.
+func load() (map[string]*redis.Script, error) {
+	common, err := files.ReadFile("lua/common.lua")
+	if err != nil {
+		return nil, err
+	}
+	list, err := files.ReadDir("lua")
+	if err != nil {
+		return nil, err
+	}
+	scripts := map[string]*redis.Script{}
+	for _, f := range list {
+		body, err := files.ReadFile("lua/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		scripts[f.Name()] = redis.NewScript(string(common) + string(body))
+	}
+	return scripts, nil
+}
+
+// Close ends the connections.
+func (q *Queue) Close() error { return q.rdb.Close() }
+
+// Prefix is what every key begins with.
+func (q *Queue) Prefix() string { return q.prefix }
+
+// Ping reports whether the server answers and speaks this layout.
+func (q *Queue) Ping(ctx context.Context) error {
+	if err := q.rdb.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return q.check(ctx)
+}
+
+// check compares the layout's version, once.
+func (q *Queue) check(ctx context.Context) error {
+	if q.checked.Load() {
+		return nil
+	}
+	have, err := q.scripts["schema.lua"].Run(ctx, q.rdb, []string{q.prefix}, Schema).Text()
+	if err != nil {
+		return fmt.Errorf("read redis schema: %w", err)
+	}
+	if have != Schema {
+		return fmt.Errorf("%w: %sschema is %q, this program speaks %q: use the FlyCD that wrote it, or another FLYCD_REDIS_PREFIX",
+			ErrSchema, q.prefix, have, Schema)
+	}
+	q.checked.Store(true)
+	return nil
+}
+
+// run calls a script. Every key is made from the prefix inside it.
+func (q *Queue) run(ctx context.Context, script string, args ...any) *redis.Cmd {
+	if err := q.check(ctx); err != nil {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetErr(err)
+		return cmd
+	}
+	return q.scripts[script].Run(ctx, q.rdb, []string{q.prefix}, args...)
+}
+
+func (q *Queue) key(kind, name string) string { return q.prefix + kind + ":" + name }

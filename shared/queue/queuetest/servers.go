@@ -1,0 +1,87 @@
+package queuetest
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// RequireAll is the value of FLYCD_TEST_REQUIRE that turns "not installed" into a failure.
+const RequireAll = "all"
+
+// Redis starts a private redis-server that ends with the test, and returns its URL. Nothing is
+// evicted and nothing is written to disk. Where redis-server is not installed the test is skipped,
+// unless FLYCD_TEST_REQUIRE=all.
+func Redis(tb testing.TB) string {
+	tb.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("FLYCD_TEST_REQUIRE") == RequireAll { //nolint:forbidigo // a switch of the test run, not a setting of the program
+			tb.Fatal("redis-server is not installed, and FLYCD_TEST_REQUIRE=all")
+		}
+		tb.Skip("redis-server is not installed")
+	}
+	// The path of a socket is short; a test's own directory may not be.
+	dir, err := os.MkdirTemp("", "flycd-redis-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	port := freePort(tb)
+	logs := filepath.Join(dir, "log")
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), program, "--port", port, "--bind", "127.0.0.1", "--dir", dir, //nolint:gosec // the program that the test asks for
+		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--logfile", logs)
+	if err := cmd.Start(); err != nil {
+		tb.Fatalf("start redis-server: %v", err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	url := "redis://127.0.0.1:" + port
+	await(tb, url, logs)
+	return url
+}
+
+// await returns when the server answers.
+func await(tb testing.TB, url, logs string) {
+	tb.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	rdb := redis.NewClient(o)
+	defer func() { _ = rdb.Close() }()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if err = rdb.Ping(tb.Context()).Err(); err == nil {
+			return
+		}
+	}
+	said, _ := os.ReadFile(logs) //nolint:gosec // the log of the server that was just started
+	tb.Fatalf("redis-server does not answer: %v\n%s", err, said)
+}
+
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()[strings.LastIndex(l.Addr().String(), ":")+1:]
+}
+
+// Embedded starts an embedded Redis that ends with the test, and returns its URL.
+func Embedded(tb testing.TB) string {
+	tb.Helper()
+	return "redis://" + miniredis.RunT(tb).Addr()
+}
