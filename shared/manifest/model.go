@@ -27,10 +27,10 @@ type App struct {
 	Verify       []Probe     `yaml:"verify"`
 	Sync         Sync        `yaml:"sync"`
 	// OnFailure is rollback, stop or none; empty means rollback where a release exists.
-	OnFailure string `yaml:"on_failure"`
+	OnFailure string `yaml:"on_failure" in:"enum=rollback|stop|none"`
 
 	KillSignal       *string           `yaml:"kill_signal"`
-	KillTimeout      *Duration         `yaml:"kill_timeout"`
+	KillTimeout      *Duration         `yaml:"kill_timeout" in:"unit=s"`
 	SwapSizeMB       *int              `yaml:"swap_size_mb"`
 	ConsoleCommand   string            `yaml:"console_command"`
 	HostDedicationID string            `yaml:"host_dedication_id"`
@@ -38,17 +38,17 @@ type App struct {
 	Experimental     *Experimental     `yaml:"experimental"`
 	Build            *Build            `yaml:"build"`
 	DeploySection    *DeploySection    `yaml:"deploy"`
-	Env              map[string]string `yaml:"env"`
-	Processes        map[string]string `yaml:"processes"`
+	Env              map[string]string `yaml:"env" in:"pairs"`
+	Processes        map[string]string `yaml:"processes" in:"pairs=name|command"`
 	HTTPService      *HTTPService      `yaml:"http_service"`
-	Services         []Service         `yaml:"services"`
-	Checks           map[string]*Check `yaml:"checks"`
-	Mounts           []Mount           `yaml:"mounts"`
+	Services         []Service         `yaml:"services" in:"one"`
+	Checks           map[string]*Check `yaml:"checks" in:"pairs=name"`
+	Mounts           []Mount           `yaml:"mounts" in:"one,alias=mount"`
 	Statics          []Static          `yaml:"statics"`
 	Files            []File            `yaml:"files"`
-	Metrics          []Metrics         `yaml:"metrics"`
-	VM               []VM              `yaml:"vm"`
-	Restart          []Restart         `yaml:"restart"`
+	Metrics          []Metrics         `yaml:"metrics" in:"one,alias=metric"`
+	VM               []VM              `yaml:"vm" in:"one,alias=compute|computes"`
+	Restart          []Restart         `yaml:"restart" in:"one"`
 	MachineChecks    []MachineCheck    `yaml:"machine_checks"`
 	MachineConfig    string            `yaml:"machine_config"`
 	Container        string            `yaml:"container"`
@@ -57,7 +57,7 @@ type App struct {
 // Source says where an app's code or image comes from.
 type Source struct {
 	// Type is git, local, inline-docker-file or image ("docker" is read as image).
-	Type string `yaml:"type"`
+	Type string `yaml:"type" in:"enum=git|local|inline-docker-file|image,also=docker:image"`
 	Repo string `yaml:"repo"`
 	// Path is a folder inside the repository, or for local one relative to the app.yaml.
 	Path string `yaml:"path"`
@@ -99,20 +99,21 @@ type MergeCfg struct {
 
 // Guest is what FlyCD's machines keys can say of a machine's size.
 type Guest struct {
-	// Count is exact where it is written. CountPerRegion is the same number for every region.
-	Count          *int   `yaml:"count"`
-	CountPerRegion *int   `yaml:"count_per_region"`
-	RAMMB          *int   `yaml:"ram_mb"`
-	CPUCores       *int   `yaml:"cpu_cores"`
-	CPUType        string `yaml:"cpu_type"`
+	// Count is how many machines a group has in each region; it is exact where it is written.
+	// CountPerRegion has another number for single regions, by region code.
+	Count          *int           `yaml:"count" in:"min=0"`
+	CountPerRegion map[string]int `yaml:"count_per_region" in:"min=0"`
+	RAMMB          *int           `yaml:"ram_mb"`
+	CPUCores       *int           `yaml:"cpu_cores"`
+	CPUType        string         `yaml:"cpu_type"`
 	// Size is one of Fly's presets.
 	Size string `yaml:"size"`
 }
 
 // Machines sizes all groups by its own keys and single groups by Groups, which win.
 type Machines struct {
-	Guest  `yaml:",inline"`
-	Groups map[string]Guest `yaml:",groups"`
+	Guest  `yaml:",inline" in:"inline"`
+	Groups map[string]Guest `yaml:"-" in:"rest"`
 }
 
 // Volume is FlyCD's own form of a volume.
@@ -128,10 +129,10 @@ type Volume struct {
 type SecretRef struct {
 	Name string `yaml:"name"`
 	// Type is env, raw, sops or file.
-	Type string `yaml:"type"`
+	Type string `yaml:"type" in:"enum=env|raw|sops|file"`
 	// Env is the name in the runner's environment where it differs from Name.
 	Env  string `yaml:"env"`
-	Raw  Secret `yaml:"raw"`
+	Raw  Secret `yaml:"raw" in:"alias=value"`
 	File string `yaml:"file"`
 	Key  string `yaml:"key"`
 }
@@ -147,7 +148,7 @@ type Network struct {
 // IP is one address.
 type IP struct {
 	// V is v4 or v6.
-	V       string `yaml:"v"`
+	V       string `yaml:"v" in:"enum=v4|v6"`
 	Shared  bool   `yaml:"shared"`
 	Private bool   `yaml:"private"`
 	Network string `yaml:"network"`
@@ -174,7 +175,7 @@ type Probe struct {
 	URL      string    `yaml:"url"`
 	Status   int       `yaml:"status"`
 	Contains string    `yaml:"contains"`
-	Within   *Duration `yaml:"within"`
+	Within   *Duration `yaml:"within" in:"unit=s"`
 }
 
 // Sync is the policy for following Git.
@@ -191,28 +192,33 @@ type Sync struct {
 // Retry bounds the attempts of a job.
 type Retry struct {
 	Limit   *int      `yaml:"limit"`
-	Backoff *Duration `yaml:"backoff"`
+	Backoff *Duration `yaml:"backoff" in:"unit=s"`
 }
 
 // Window is a time when deploys may run, or may not.
 type Window struct {
 	Kind     string    `yaml:"kind"`
 	Schedule string    `yaml:"schedule"`
-	Duration *Duration `yaml:"duration"`
+	Duration *Duration `yaml:"duration" in:"unit=s"`
 	Timezone string    `yaml:"timezone"`
 }
 
 // Experimental is Fly's section of that name.
 type Experimental struct {
-	Cmd            []string       `yaml:"cmd"`
-	Entrypoint     []string       `yaml:"entrypoint"`
-	Exec           []string       `yaml:"exec"`
-	AutoRollback   bool           `yaml:"auto_rollback"`
-	EnableConsul   bool           `yaml:"enable_consul"`
-	EnableEtcd     bool           `yaml:"enable_etcd"`
-	LazyLoadImages bool           `yaml:"lazy_load_images"`
-	MachineConfig  string         `yaml:"machine_config"`
-	Attached       map[string]any `yaml:"attached"`
+	Cmd            []string `yaml:"cmd" in:"one"`
+	Entrypoint     []string `yaml:"entrypoint" in:"one"`
+	Exec           []string `yaml:"exec" in:"one"`
+	AutoRollback   bool     `yaml:"auto_rollback"`
+	EnableConsul   bool     `yaml:"enable_consul"`
+	EnableEtcd     bool     `yaml:"enable_etcd"`
+	LazyLoadImages bool     `yaml:"lazy_load_images"`
+	MachineConfig  string   `yaml:"machine_config"`
+	// KillTimeout, MetricsPort and MetricsPath are old places of kill_timeout and metrics, which are
+	// filled from them where they are not written.
+	KillTimeout *Duration      `yaml:"kill_timeout" in:"unit=s"`
+	MetricsPort *int           `yaml:"metrics_port" in:"lax,min=1,max=65535"`
+	MetricsPath string         `yaml:"metrics_path"`
+	Attached    map[string]any `yaml:"attached"`
 }
 
 // Build says how the image is made.
@@ -225,7 +231,7 @@ type Build struct {
 	Builtin          string            `yaml:"builtin"`
 	Dockerfile       string            `yaml:"dockerfile"`
 	Ignorefile       string            `yaml:"ignorefile"`
-	Target           string            `yaml:"build-target"`
+	Target           string            `yaml:"build-target" in:"alias=build_target"`
 	Compose          *Compose          `yaml:"compose"`
 	Compression      string            `yaml:"compression"`
 	CompressionLevel *int              `yaml:"compression_level"`
@@ -238,7 +244,7 @@ type Compose struct {
 
 // DeploySection is Fly's [deploy].
 type DeploySection struct {
-	Strategy              string    `yaml:"strategy"`
+	Strategy              string    `yaml:"strategy" in:"enum=rolling|immediate|canary|bluegreen"`
 	MaxUnavailable        *float64  `yaml:"max_unavailable"`
 	WaitTimeout           *Duration `yaml:"wait_timeout"`
 	ReleaseCommand        string    `yaml:"release_command"`
@@ -249,7 +255,7 @@ type DeploySection struct {
 
 // HTTPService is Fly's [http_service].
 type HTTPService struct {
-	InternalPort       int            `yaml:"internal_port"`
+	InternalPort       int            `yaml:"internal_port" in:"min=0,max=65535"`
 	ForceHTTPS         bool           `yaml:"force_https"`
 	AutoStopMachines   *Autostop      `yaml:"auto_stop_machines"`
 	AutoStartMachines  *bool          `yaml:"auto_start_machines"`
@@ -268,23 +274,23 @@ type Autostop string
 // Service is one of Fly's [[services]].
 type Service struct {
 	Protocol           string         `yaml:"protocol"`
-	InternalPort       int            `yaml:"internal_port"`
+	InternalPort       int            `yaml:"internal_port" in:"lax,min=0,max=65535"`
 	AutoStopMachines   *Autostop      `yaml:"auto_stop_machines"`
 	AutoStartMachines  *bool          `yaml:"auto_start_machines"`
 	MinMachinesRunning *int           `yaml:"min_machines_running"`
-	Ports              []Port         `yaml:"ports"`
+	Ports              []Port         `yaml:"ports" in:"one"`
 	Concurrency        *Concurrency   `yaml:"concurrency"`
-	TCPChecks          []TCPCheck     `yaml:"tcp_checks"`
-	HTTPChecks         []HTTPCheck    `yaml:"http_checks"`
+	TCPChecks          []TCPCheck     `yaml:"tcp_checks" in:"one"`
+	HTTPChecks         []HTTPCheck    `yaml:"http_checks" in:"one"`
 	MachineChecks      []MachineCheck `yaml:"machine_checks"`
 	Processes          []string       `yaml:"processes"`
 }
 
 // Port is a public port or a range of them.
 type Port struct {
-	Port              *int               `yaml:"port"`
-	StartPort         *int               `yaml:"start_port"`
-	EndPort           *int               `yaml:"end_port"`
+	Port              *int               `yaml:"port" in:"lax,min=1,max=65535"`
+	StartPort         *int               `yaml:"start_port" in:"lax,min=1,max=65535"`
+	EndPort           *int               `yaml:"end_port" in:"lax,min=1,max=65535"`
 	Handlers          []string           `yaml:"handlers"`
 	ForceHTTPS        bool               `yaml:"force_https"`
 	TLSOptions        *TLSOptions        `yaml:"tls_options"`
@@ -338,37 +344,37 @@ type ProxyProtoOptions struct {
 
 // TCPCheck is a service's TCP check.
 type TCPCheck struct {
-	Interval    *Duration `yaml:"interval"`
-	Timeout     *Duration `yaml:"timeout"`
-	GracePeriod *Duration `yaml:"grace_period"`
+	Interval    *Duration `yaml:"interval" in:"unit=ms"`
+	Timeout     *Duration `yaml:"timeout" in:"unit=ms"`
+	GracePeriod *Duration `yaml:"grace_period" in:"unit=ms"`
 }
 
 // HTTPCheck is a service's HTTP check.
 type HTTPCheck struct {
-	Interval      *Duration         `yaml:"interval"`
-	Timeout       *Duration         `yaml:"timeout"`
-	GracePeriod   *Duration         `yaml:"grace_period"`
+	Interval      *Duration         `yaml:"interval" in:"unit=ms"`
+	Timeout       *Duration         `yaml:"timeout" in:"unit=ms"`
+	GracePeriod   *Duration         `yaml:"grace_period" in:"unit=ms"`
 	Method        *string           `yaml:"method"`
 	Path          *string           `yaml:"path"`
 	Protocol      *string           `yaml:"protocol"`
 	TLSSkipVerify *bool             `yaml:"tls_skip_verify"`
 	TLSServerName *string           `yaml:"tls_server_name"`
-	Headers       map[string]string `yaml:"headers"`
+	Headers       map[string]string `yaml:"headers" in:"pairs=name|value"`
 }
 
 // Check is one of Fly's top-level [checks].
 type Check struct {
-	Type          string            `yaml:"type"`
+	Type          string            `yaml:"type" in:"enum=http|tcp"`
 	Port          *int              `yaml:"port"`
-	Interval      *Duration         `yaml:"interval"`
-	Timeout       *Duration         `yaml:"timeout"`
-	GracePeriod   *Duration         `yaml:"grace_period"`
+	Interval      *Duration         `yaml:"interval" in:"unit=ms"`
+	Timeout       *Duration         `yaml:"timeout" in:"unit=ms"`
+	GracePeriod   *Duration         `yaml:"grace_period" in:"unit=ms"`
 	Method        *string           `yaml:"method"`
 	Path          *string           `yaml:"path"`
 	Protocol      *string           `yaml:"protocol"`
 	TLSSkipVerify *bool             `yaml:"tls_skip_verify"`
 	TLSServerName *string           `yaml:"tls_server_name"`
-	Headers       map[string]string `yaml:"headers"`
+	Headers       map[string]string `yaml:"headers" in:"pairs=name|value"`
 	Processes     []string          `yaml:"processes"`
 }
 
@@ -378,7 +384,7 @@ type MachineCheck struct {
 	Image       string    `yaml:"image"`
 	Entrypoint  []string  `yaml:"entrypoint"`
 	KillSignal  *string   `yaml:"kill_signal"`
-	KillTimeout *Duration `yaml:"kill_timeout"`
+	KillTimeout *Duration `yaml:"kill_timeout" in:"unit=s"`
 }
 
 // Mount puts a volume into a group's machines.
@@ -438,7 +444,7 @@ type VM struct {
 // Restart says what happens when a group's process ends.
 type Restart struct {
 	// Policy is always, on-failure or never.
-	Policy    string   `yaml:"policy"`
+	Policy    string   `yaml:"policy" in:"enum=always|on-failure|never"`
 	Retries   int      `yaml:"retries"`
 	Processes []string `yaml:"processes"`
 }

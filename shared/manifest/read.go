@@ -23,6 +23,9 @@ type Options struct {
 	// Lenient turns unknown keys into warnings.
 	Lenient bool
 	Limits  Limits
+	// Repo is the address of the repository that is read, where it is known. A project whose git
+	// source names it without a ref is then read from the tree at hand instead of being opened.
+	Repo string
 	// Repos opens the git repositories that project.yaml files point to. Nil leaves such
 	// projects out and lists them in Tree.Unread.
 	Repos Opener
@@ -39,6 +42,8 @@ type Entry struct {
 	App *App
 	// Repo is the repository that the manifest lies in; empty means the one that Read was given.
 	Repo string
+	// Ref is the ref at which that repository was asked for.
+	Ref Ref
 	// File is the manifest's path in that repository; Dir is its folder.
 	File, Dir string
 	// FS holds the repository's files, for local sources, merge_cfg and local_path.

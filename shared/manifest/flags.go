@@ -1,0 +1,5 @@
+package manifest
+
+import "gopkg.in/yaml.v3"
+
+func flags(*decoder, *yaml.Node, *App) {}

@@ -1,0 +1,65 @@
+package manifest
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// openRepo gives the repository and the folder in it that a project's git source names.
+func (r *reader) openRepo(f manifestFile, p Project) (*repository, string, bool) {
+	src := p.Source
+	dir := strings.TrimPrefix(path.Clean("/"+src.Path), "/")
+	if dir == "" {
+		dir = "."
+	}
+	need := RepoRef{Repo: src.Repo, Ref: src.Ref, By: p.Name, Project: true}
+	r.tree.Repos = append(r.tree.Repos, need)
+	if r.isSelf(src) {
+		return r.root, dir, true
+	}
+	key := repoKey{src.Repo, src.Ref}
+	if repo, ok := r.repos[key]; ok {
+		return repo, dir, repo != nil
+	}
+	if r.opts.Repos == nil {
+		r.tree.Unread = append(r.tree.Unread, need)
+		return nil, "", false
+	}
+	fsys, err := r.opts.Repos.Open(src.Repo, src.Ref)
+	if err != nil {
+		r.repos[key] = nil
+		r.projectFault(f, "source.repo", fmt.Sprintf("cannot be opened: %v", err))
+		return nil, "", false
+	}
+	repo := &repository{url: src.Repo, ref: src.Ref, fsys: fsys, folders: map[string]*folder{}}
+	r.repos[key] = repo
+	return repo, dir, true
+}
+
+// isSelf reports whether a source is the repository that is being read, at the commit that is being
+// read.
+func (r *reader) isSelf(src Source) bool {
+	return r.opts.Repo != "" && src.Ref == (Ref{}) && sameRepo(src.Repo, r.opts.Repo)
+}
+
+// sameRepo compares two spellings of a repository's address: with or without scheme, user, .git and
+// slash at the end.
+func sameRepo(a, b string) bool { return bareRepo(a) == bareRepo(b) }
+
+func bareRepo(url string) string {
+	s := strings.ToLower(strings.TrimSpace(url))
+	if _, after, ok := strings.Cut(s, "://"); ok {
+		s = after
+	} else {
+		s = strings.Replace(s, ":", "/", 1)
+	}
+	if host, rest, ok := strings.Cut(s, "/"); ok {
+		host = host[strings.LastIndex(host, "@")+1:]
+		if name, port, ok := strings.Cut(host, ":"); ok && (port == "22" || port == "443" || port == "80") {
+			host = name
+		}
+		s = host + "/" + strings.Trim(rest, "/")
+	}
+	return strings.TrimSuffix(s, ".git")
+}
