@@ -3,8 +3,6 @@ package machine
 import (
 	"slices"
 
-	flygo "github.com/superfly/fly-go"
-
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
@@ -29,31 +27,34 @@ func (t *translator) regions() []string {
 	return all
 }
 
-// counts gives the group's exact number of machines per region, if the manifest has one, and the
-// number that is made where there is none yet: flyctl's with high availability, else one.
-func (t *translator) counts(group string, config *flygo.MachineConfig) (exact *int, create int) {
-	for _, g := range []manifest.Guest{t.app.Machines.Groups[group], t.app.Machines.Guest} {
-		for key, n := range map[string]*int{"count": g.Count, "count_per_region": g.CountPerRegion} {
-			if n != nil && *n < 0 {
-				t.bad("machines."+key, "is %d; it must be 0 or more", *n)
+// counts fills in the group's exact numbers, if the manifest has any, and the number that is made
+// where there is none yet: flyctl's with high availability, else one.
+func (t *translator) counts(g *Group) {
+	g.Create = 1
+	if t.ha() && len(g.Config.Services) > 0 && len(g.Config.Mounts) == 0 {
+		g.Create = 2
+	}
+	for _, own := range []manifest.Guest{t.app.Machines.Guest, t.app.Machines.Groups[g.Name]} {
+		if own.Count != nil {
+			g.Count = own.Count
+			t.checkCount("machines.count", *own.Count)
+		}
+		for region, n := range own.CountPerRegion {
+			t.checkCount("machines.count_per_region."+region, n)
+			if !slices.Contains(g.Regions, region) {
+				t.warn("machines.count_per_region."+region, "has no effect: %s is neither primary_region nor in extra_regions", region)
+				continue
 			}
-		}
-		if g.Count != nil && g.CountPerRegion != nil && *g.Count != *g.CountPerRegion {
-			t.bad("machines.count", "and machines.count_per_region differ (%d and %d); both are the number per region, so write one", *g.Count, *g.CountPerRegion)
-		}
-		if n := firstOf(g.Count, g.CountPerRegion); n != nil {
-			return n, *n
+			if g.CountIn == nil {
+				g.CountIn = map[string]int{}
+			}
+			g.CountIn[region] = n
 		}
 	}
-	if t.ha() && len(config.Services) > 0 && len(config.Mounts) == 0 {
-		return nil, 2
-	}
-	return nil, 1
 }
 
-func firstOf(a, b *int) *int {
-	if a != nil {
-		return a
+func (t *translator) checkCount(key string, n int) {
+	if n < 0 {
+		t.bad(key, "is %d; it must be 0 or more", n)
 	}
-	return b
 }

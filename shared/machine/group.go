@@ -122,8 +122,7 @@ func (t *translator) group(name string) Group {
 	if set {
 		config.Guest = guest
 	}
-	count, create := t.counts(name, config)
-	return Group{
+	g := Group{
 		Name:         name,
 		Config:       config,
 		Container:    container,
@@ -131,10 +130,10 @@ func (t *translator) group(name string) Group {
 		NewGuest:     guest,
 		Regions:      t.regions(),
 		ExactRegions: len(t.app.ExtraRegions) > 0,
-		Count:        count,
-		Create:       create,
 		Standby:      t.ha() && len(config.Services) == 0 && len(config.Mounts) == 0,
 	}
+	t.counts(&g)
+	return g
 }
 
 func (t *translator) metrics(group string) *flygo.MachineMetrics {

@@ -56,13 +56,29 @@ type Group struct {
 	ExactRegions bool
 	// Regions are where machines run, the primary region first. One empty string lets Fly choose.
 	Regions []string
-	// Count is the exact number per region where the manifest has one. Nil leaves existing
-	// machines as many as they are and creates Create where there are none.
-	Count  *int
-	Create int
+	// Count is the exact number in each region where the manifest has one, and CountIn that of single
+	// regions. Where neither says anything, existing machines stay as many as they are, and Create are
+	// made where there are none. Ask CountOf.
+	Count   *int
+	CountIn map[string]int
+	Create  int
 	// Standby adds one stopped standby to a group that is created.
 	Standby bool
 }
+
+// CountOf gives the number of machines in the region, and whether it is exact.
+func (g Group) CountOf(region string) (n int, exact bool) {
+	if n, ok := g.CountIn[region]; ok {
+		return n, true
+	}
+	if g.Count != nil {
+		return *g.Count, true
+	}
+	return g.Create, false
+}
+
+// Counted reports whether the manifest has a count for the group.
+func (g Group) Counted() bool { return g.Count != nil || len(g.CountIn) > 0 }
 
 // Volume is the volume that each machine of a group mounts.
 type Volume struct {

@@ -72,7 +72,8 @@ type CreateVolume struct {
 	App    string
 	Volume machine.Volume
 	Region string
-	// Ordinal counts the volumes of this name in the region from 0.
+	// Ordinal counts the volumes of this name in the region from 0, attached ones too: the step is
+	// already true where there are more of them than Ordinal.
 	Ordinal int
 	Config  *flygo.MachineConfig
 }
@@ -84,9 +85,13 @@ type CreateMachine struct {
 	Config                   *flygo.MachineConfig
 	// SkipLaunch creates the machine stopped.
 	SkipLaunch bool
-	// StandbyFor is the name of the machine that a standby waits for.
+	// StandbyFor is the name of the machine that a standby waits for. Config says nothing of it, since
+	// only the one who creates knows the id: it goes into config.standbys and, as FLY_STANDBY_FOR,
+	// into config.env.
 	StandbyFor string
-	// Volume is the name of the volume to attach: an unattached one in the region.
+	// Volume is the name of the volume to attach: an unattached one in the region, whose id goes into
+	// the first of Config.Mounts. Where that mount names a volume by id already (a machine that is put
+	// back), it is that one.
 	Volume string
 }
 
@@ -95,15 +100,19 @@ type UpdateMachine struct {
 	App string
 	// Machine is as it was observed; its config is what a rollback puts back.
 	Machine Machine
-	Config  *flygo.MachineConfig
+	// Config is the whole config to send, as fly-go knows it.
+	Config *flygo.MachineConfig
+	// Raw is the same config as JSON with the keys that fly-go does not know. It is what is sent, so
+	// that nothing is lost; where it is nil, Config is laid over what the machine has.
+	Raw json.RawMessage
 	// Changes names what differs, old → new by key.
 	Changes []Change
 	// SkipLaunch leaves a stopped or suspended machine as it is.
 	SkipLaunch bool
 }
 
-// ReplaceMachine makes a new machine where an update in place is not possible, and then destroys
-// the old one.
+// ReplaceMachine makes a new machine where an update in place is not possible, and destroys the old
+// one when the new one is proven.
 type ReplaceMachine struct {
 	Old    Machine
 	Create CreateMachine
@@ -171,4 +180,6 @@ type ProofMachine struct {
 	Config *flygo.MachineConfig
 	// Stopped allows the machine to be stopped or suspended (autostop, standby).
 	Stopped bool
+	// Impossible says why nothing can meet this proof: the intent was refused. See ProofOf.
+	Impossible string
 }

@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"fmt"
+
+)
+
+// fill creates what is missing: up to the exact count, or the first machines of a group or of a
+// region that the manifest lists.
+func (d *decider) fill(dec *decision, active, stay []Machine) error {
+	g := dec.group
+	missing := 0
+	for _, region := range g.Regions {
+		for range d.lacking(dec, region, stay) {
+			create, err := d.create(dec, region)
+			if err != nil {
+				return err
+			}
+			dec.creates = append(dec.creates, create)
+			missing++
+		}
+	}
+	if missing > 0 {
+		if err := d.refuseMoves(dec); err != nil {
+			return err
+		}
+	}
+	if len(active) == 0 && missing > 0 && g.Standby && !anyStandby(stay) {
+		standby, err := d.create(dec, dec.creates[0].Region)
+		if err != nil {
+			return err
+		}
+		standby.StandbyFor, standby.SkipLaunch = dec.creates[0].Name, true
+		dec.standbys = append(dec.standbys, standby)
+	}
+	return nil
+}
+
+func anyStandby(machines []Machine) bool {
+	for _, m := range machines {
+		if isStandby(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// lacking is the number of machines to create in the region.
+func (d *decider) lacking(dec *decision, region string, stay []Machine) int {
+	var active []Machine
+	for _, m := range stay {
+		if !isStandby(m) || len(dec.config.Services) > 0 {
+			active = append(active, m)
+		}
+	}
+	here := len(inRegion(active, region))
+	n, exact := dec.group.CountOf(region)
+	switch {
+	case exact:
+		return max(n-here, 0)
+	case here > 0 || len(active) > 0 && !dec.group.ExactRegions:
+		return 0
+	}
+	return n
+}
+
+// create makes the step for one more machine, with the first free ordinal of its region, and with a
+// volume where the group has a mount: one that is free, else a new one.
+func (d *decider) create(dec *decision, region string) (CreateMachine, error) {
+	config, err := clone(dec.config)
+	if err != nil {
+		return CreateMachine{}, err
+	}
+	step := CreateMachine{App: d.want.Target.App, Group: dec.group.Name, Region: region, Config: config}
+	if len(config.Mounts) > 0 {
+		step.Volume = config.Mounts[0].Name
+		step.Region = d.volume(dec, step)
+	}
+	for step.Name = d.name(step); d.names[step.Name]; step.Name = d.name(step) {
+		step.Ordinal++
+	}
+	d.names[step.Name] = true
+	return step, nil
+}
+
+func (d *decider) name(s CreateMachine) string { return nameOf(s.App, s.Group, s.Region, s.Ordinal) }
+
+// volume finds a free volume for the machine, or plans one, and gives the region that it is in.
+func (d *decider) volume(dec *decision, step CreateMachine) string {
+	count := 0
+	for i, v := range d.free {
+		if v.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
+			d.free = append(d.free[:i:i], d.free[i+1:]...)
+			return v.Region
+		}
+	}
+	for _, v := range d.volumes {
+		if v.Name == step.Volume && v.Region == step.Region {
+			count++
+		}
+	}
+	for _, v := range d.makes {
+		if v.Volume.Name == step.Volume && v.Region == step.Region {
+			count++
+		}
+	}
+	for _, v := range d.want.Target.Volumes {
+		if v.Group == dec.group.Name && v.Name == step.Volume {
+			d.makes = append(d.makes, CreateVolume{App: step.App, Volume: v, Region: step.Region, Ordinal: count, Config: step.Config})
+			break
+		}
+	}
+	return step.Region
+}
+
+// refuseMoves keeps a change of region from starting an app over with an empty volume.
+func (d *decider) refuseMoves(dec *decision) error {
+	if len(dec.config.Mounts) == 0 {
+		return nil
+	}
+	for _, s := range dec.destroys {
+		if mounts := mountsOf(s.Machine); len(mounts) > 0 && !wanted(dec.group.Regions, s.Machine.Region) {
+			return refused("machine %s holds volume %s in region %s, which the manifest does not name, and a machine elsewhere would start with an empty one: FlyCD does not move volumes; keep the region in primary_region or extra_regions, or copy the volume first (fly volumes fork) and deploy again", titleOf(s.Machine), first(d.mountName(mounts[0]), mounts[0].Volume), s.Machine.Region)
+		}
+	}
+	return nil
+}
+
+// pending lists the volumes that are smaller than the manifest wants.
+func (d *decider) pending() []string {
+	var notes []string
+	for _, want := range d.want.Target.Volumes {
+		for _, v := range d.volumes {
+			if v.Name == want.Name && v.SizeGb < want.SizeGB && v.SizeGb > 0 {
+				notes = append(notes, fmt.Sprintf("volume %s (%s) has %d GB where the manifest says %d: extend it with fly volumes extend %s -s %d", v.Name, v.ID, v.SizeGb, want.SizeGB, v.ID, want.SizeGB))
+			}
+		}
+	}
+	return notes
+}
+

@@ -1,0 +1,186 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/machine"
+)
+
+// decision is what becomes of the machines of one group.
+type decision struct {
+	group machine.Group
+	// config is what a new machine of the group gets.
+	config *flygo.MachineConfig
+	// kept are the machines that stay as they are.
+	kept     []Machine
+	updates  []UpdateMachine
+	replaces []ReplaceMachine
+	creates  []CreateMachine
+	standbys []CreateMachine
+	destroys []DestroyMachine
+	notes    []string
+}
+
+// decider carries what the groups share: names in use, volumes that are free, volumes to make.
+type decider struct {
+	want    Intent
+	names   map[string]bool
+	free    []flygo.Volume
+	volumes []flygo.Volume
+	makes   []CreateVolume
+}
+
+func newDecider(o Observed, want Intent) *decider {
+	d := &decider{want: want, names: map[string]bool{}, volumes: o.Volumes}
+	for _, m := range o.Machines {
+		if m.Machine != nil {
+			d.names[m.Name] = true
+		}
+	}
+	for _, v := range o.Volumes {
+		if !v.IsAttached() && (v.HostStatus == "" || v.HostStatus == "ok") && (v.State == "" || v.State == "created") {
+			d.free = append(d.free, v)
+		}
+	}
+	return d
+}
+
+// decide gives what becomes of one group. Of its machines it first chooses those that stay, then how
+// each of them gets its config, and then what is missing.
+func (d *decider) decide(g machine.Group, have []Machine) (decision, error) {
+	config, err := complete(g, d.want)
+	if err != nil {
+		return decision{}, err
+	}
+	dec := decision{group: g, config: config}
+	var active, standbys []Machine
+	for _, m := range have {
+		if isStandby(m) && len(config.Services) == 0 {
+			standbys = append(standbys, m)
+			continue
+		}
+		active = append(active, m)
+	}
+	stay := d.choose(&dec, active)
+	stay = append(stay, d.chooseStandbys(&dec, standbys, anyWanted(g))...)
+	if !g.GuestSet {
+		config.Guest = guestOf(g, stay)
+	}
+	for _, m := range stay {
+		if err := d.keep(&dec, m); err != nil {
+			return decision{}, err
+		}
+	}
+	if err := d.fill(&dec, active, stay); err != nil {
+		return decision{}, err
+	}
+	return dec, nil
+}
+
+// guestOf sizes a new machine where the manifest does not: as its siblings are.
+func guestOf(g machine.Group, siblings []Machine) *flygo.MachineGuest {
+	for _, m := range siblings {
+		if m.Config != nil && m.Config.Guest != nil {
+			return m.Config.Guest
+		}
+	}
+	return g.NewGuest
+}
+
+// choose gives the active machines that stay. With a count it is exact in each region and nothing
+// stays elsewhere. Without one nothing goes, but for machines that FlyCD itself put into a region
+// that the manifest has left since, and those only if they hold no volume.
+func (d *decider) choose(dec *decision, active []Machine) []Machine {
+	var stay []Machine
+	for _, region := range dec.group.Regions {
+		here := inRegion(active, region)
+		slices.SortStableFunc(here, better)
+		if n, exact := dec.group.CountOf(region); exact && len(here) > n {
+			dec.destroy(d.want, here[n:], fmt.Sprintf("group %s has %d machines in %s and should have %d", dec.group.Name, len(here), regionName(region), n))
+			here = here[:n]
+		}
+		stay = append(stay, here...)
+	}
+	for _, m := range active {
+		if wanted(dec.group.Regions, m.Region) {
+			continue
+		}
+		why := fmt.Sprintf("the manifest does not name region %s", m.Region)
+		switch {
+		case dec.group.Counted(), placed(d.want.Target.App, dec.group.Name, m) && len(mountsOf(m)) == 0:
+			dec.destroy(d.want, []Machine{m}, why)
+		default:
+			dec.notes = append(dec.notes, fmt.Sprintf("machine %s stays, though %s: without a count in the manifest its place is yours", titleOf(m), why))
+			stay = append(stay, m)
+		}
+	}
+	slices.SortStableFunc(stay, func(a, b Machine) int { return strings.Compare(a.ID, b.ID) })
+	return stay
+}
+
+// chooseStandbys keeps standbys while there is something to stand by for, unless the manifest has an
+// exact count and no high availability.
+func (d *decider) chooseStandbys(dec *decision, standbys []Machine, needed bool) []Machine {
+	if !dec.group.Counted() || needed && dec.group.Standby {
+		return standbys
+	}
+	dec.destroy(d.want, standbys, "the manifest's count of group "+dec.group.Name+" leaves no room for a standby")
+	return nil
+}
+
+// anyWanted is true where the group is to have machines at all.
+func anyWanted(g machine.Group) bool {
+	return slices.ContainsFunc(g.Regions, func(region string) bool { n, _ := g.CountOf(region); return n > 0 })
+}
+
+func (dec *decision) destroy(want Intent, machines []Machine, why string) {
+	for _, m := range machines {
+		dec.destroys = append(dec.destroys, DestroyMachine{App: want.Target.App, Machine: m, Why: why})
+	}
+}
+
+func inRegion(machines []Machine, region string) []Machine {
+	var all []Machine
+	for _, m := range machines {
+		if region == "" || m.Region == region {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func wanted(regions []string, region string) bool {
+	return slices.Contains(regions, region) || slices.Contains(regions, "")
+}
+
+func regionName(region string) string {
+	if region == "" {
+		return "the region that Fly chose"
+	}
+	return region
+}
+
+// better orders machines by who should stay when there are too many: reachable ones, running ones,
+// those with a volume, healthy ones, old ones.
+func better(a, b Machine) int {
+	return cmp.Or(
+		yes(reachable(b))-yes(reachable(a)),
+		yes(b.State == flygo.MachineStateStarted)-yes(a.State == flygo.MachineStateStarted),
+		yes(len(mountsOf(b)) > 0)-yes(len(mountsOf(a)) > 0),
+		yes(failing(b) == "")-yes(failing(a) == ""),
+		strings.Compare(a.CreatedAt, b.CreatedAt),
+		strings.Compare(a.ID, b.ID),
+	)
+}
+
+func yes(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	flygo "github.com/superfly/fly-go"
+)
+
+// keep decides how a machine that stays gets its config: not at all, in place, or as a new machine.
+func (d *decider) keep(dec *decision, m Machine) error {
+	if !reachable(m) {
+		return d.keepUnreachable(dec, m)
+	}
+	why, err := d.mustReplace(dec.config, m)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return d.replace(dec, m, why)
+	}
+	config := *dec.config
+	if !dec.group.GuestSet {
+		config.Guest = nil
+	}
+	update, err := updateOf(d.want, m, &config)
+	if err != nil {
+		return fmt.Errorf("compare machine %s: %w", titleOf(m), err)
+	}
+	if len(update.Changes) == 0 {
+		dec.kept = append(dec.kept, m)
+		return nil
+	}
+	dec.updates = append(dec.updates, update)
+	return nil
+}
+
+// updateOf lays the config over the machine's and lists what differs; nothing where it is the same.
+func updateOf(want Intent, m Machine, config *flygo.MachineConfig) (UpdateMachine, error) {
+	have, err := rawOf(m)
+	if err != nil {
+		return UpdateMachine{}, err
+	}
+	laid, err := lay(have, config)
+	if err != nil {
+		return UpdateMachine{}, err
+	}
+	update := UpdateMachine{App: want.Target.App, Machine: m, SkipLaunch: !awake(m)}
+	if update.Config, update.Raw, err = sendable(laid); err != nil {
+		return UpdateMachine{}, err
+	}
+	before, err := normal(have)
+	if err != nil {
+		return UpdateMachine{}, err
+	}
+	after, err := normal(laid)
+	if err != nil {
+		return UpdateMachine{}, err
+	}
+	update.Changes = append(imageChange(m, want.Image), changes(before, after)...)
+	return update, nil
+}
+
+// sendable gives the config in fly-go's form, and the JSON that is sent.
+func sendable(o object) (*flygo.MachineConfig, json.RawMessage, error) {
+	config, err := typed(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write machine config: %w", err)
+	}
+	return config, raw, nil
+}
+
+// imageChange compares by digest where both have one, else by name.
+func imageChange(m Machine, image string) []Change {
+	have, want := m.ImageRef.Digest, digestOf(image)
+	if have == "" {
+		have = digestOf(m.Config.Image)
+	}
+	if have != "" && want != "" {
+		if have == want {
+			return nil
+		}
+	} else if m.Config.Image == image {
+		return nil
+	}
+	old := m.Config.Image
+	if digestOf(old) == "" && have != "" {
+		old += "@" + have
+	}
+	return []Change{{Key: "image", Old: old, New: image}}
+}
+
+// mustReplace says why the machine cannot be updated in place. A volume of another name is refused:
+// its data would silently be left behind.
+func (d *decider) mustReplace(config *flygo.MachineConfig, m Machine) (string, error) {
+	have, want := mountsOf(m), config.Mounts
+	switch {
+	case len(have) == 0 && len(want) == 0:
+		return "", nil
+	case len(have) == 0:
+		return "volume " + want[0].Name + " is to be mounted", nil
+	case len(want) == 0:
+		return "volume " + d.mountName(have[0]) + " is no longer mounted", nil
+	}
+	if name := d.mountName(have[0]); name != "" && name != want[0].Name {
+		return "", refused("mounts.source: machine %s holds volume %s, and the manifest wants %s: a machine keeps its volume; change the name back, or destroy the machine (its volume stays) and deploy again", titleOf(m), name, want[0].Name)
+	}
+	return "", nil
+}
+
+// mountName gives the volume's name, which old machines have only by way of its id.
+func (d *decider) mountName(mount flygo.MachineMount) string {
+	if mount.Name != "" {
+		return mount.Name
+	}
+	i := slices.IndexFunc(d.volumes, func(v flygo.Volume) bool { return v.ID == mount.Volume })
+	if i < 0 {
+		return ""
+	}
+	return d.volumes[i].Name
+}
+
+func (d *decider) keepUnreachable(dec *decision, m Machine) error {
+	if mounts := mountsOf(m); len(mounts) > 0 {
+		return fmt.Errorf("machine %s is on a host that Fly cannot reach now, and so is its volume %s: try again when the host is back, or destroy the machine to start another with an empty volume", titleOf(m), first(d.mountName(mounts[0]), mounts[0].Volume))
+	}
+	return d.replace(dec, m, "Fly cannot reach its host")
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func (d *decider) replace(dec *decision, m Machine, why string) error {
+	create, err := d.create(dec, m.Region)
+	if err != nil {
+		return err
+	}
+	create.SkipLaunch = reachable(m) && !awake(m)
+	dec.replaces = append(dec.replaces, ReplaceMachine{Old: m, Create: create, Why: why})
+	return nil
+}

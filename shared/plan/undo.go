@@ -1,0 +1,189 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+)
+
+// forget takes out of two normal forms what only Fly knows, and metadata that nobody asked for.
+func forget(want, have object) {
+	for _, o := range []object{want, have} {
+		delete(o, "standbys")
+		delete(child(o, "env"), standbyFor)
+		for _, mount := range list(o, "mounts") {
+			m, _ := mount.(object)
+			for _, key := range []string{"volume", "encrypted", "size_gb", "name"} {
+				delete(m, key)
+			}
+		}
+	}
+	asked := child(want, "metadata")
+	maps.DeleteFunc(child(have, "metadata"), func(key string, _ any) bool { _, ok := asked[key]; return !ok })
+	for _, key := range []string{"guest", "dns"} {
+		if _, ok := want[key]; !ok {
+			delete(have, key)
+		}
+	}
+	clean(want)
+	clean(have)
+}
+
+// Undo gives the plan that takes back the steps that were begun: changed machines get the config
+// back that they were observed with, machines that were made go, and machines that were destroyed
+// are made again under their names, with their volumes. It wants to see the app as it is now: what
+// was made is found there by name, and what is not there needs no taking back. Apps, volumes and
+// addresses stay, since they may hold what cannot be made again. Steps that never happened may be
+// listed too.
+func Undo(now Observed, begun []Step) Plan {
+	u := undo{now: now}
+	for _, step := range slices.Backward(begun) {
+		u.take(step)
+	}
+	var p Plan
+	p.add("put back", mostParallel, u.back)
+	p.add("take away", mostParallel, u.away)
+	p.Notes = u.notes
+	return p
+}
+
+type undo struct {
+	now        Observed
+	back, away []Step
+	notes      []string
+}
+
+func (u *undo) take(step Step) {
+	switch s := step.(type) {
+	case UpdateMachine:
+		u.restore(s.App, s.Machine)
+	case DestroyMachine:
+		u.remake(s.App, s.Machine)
+	case CreateMachine:
+		u.unmake(s.App, s.Name)
+	case ReplaceMachine:
+		u.remake(s.Create.App, s.Old)
+		u.unmake(s.Create.App, s.Create.Name)
+	case CreateApp:
+		u.notes = append(u.notes, fmt.Sprintf("app %s was created and stays", s.App))
+	case DestroyApp:
+		u.notes = append(u.notes, fmt.Sprintf("app %s was destroyed and cannot be had again", s.App))
+	case CreateVolume:
+		u.notes = append(u.notes, fmt.Sprintf("volume %s was created in %s and stays", s.Volume.Name, regionName(s.Region)))
+	case AllocateIP:
+		u.notes = append(u.notes, fmt.Sprintf("address %s was allocated and stays", s.IP.Type))
+	case ReleaseIP:
+		u.notes = append(u.notes, fmt.Sprintf("address %s was given back and cannot be had again", s.Address))
+	}
+}
+
+// restore puts the observed config back, in place, or with a new machine if the old one is gone.
+func (u *undo) restore(app string, old Machine) {
+	have, ok := byID(u.now, old.ID)
+	if !ok {
+		u.remake(app, old)
+		return
+	}
+	change, err := undoChanges(have, old)
+	if err != nil || len(change) == 0 {
+		return
+	}
+	u.back = append(u.back, UpdateMachine{
+		App: app, Machine: have, Config: old.Config, Raw: rawBytes(old), Changes: change, SkipLaunch: !awake(old),
+	})
+}
+
+// undoChanges lists what differs between now and before; an error means that one of them is not a
+// machine config at all, which Fly does not hold.
+func undoChanges(have, old Machine) ([]Change, error) {
+	before, err := rawOf(old)
+	if err != nil {
+		return nil, err
+	}
+	now, err := rawOf(have)
+	if err != nil {
+		return nil, err
+	}
+	from, err := normal(now)
+	if err != nil {
+		return nil, err
+	}
+	to, err := normal(before)
+	if err != nil {
+		return nil, err
+	}
+	return append(imageChange(have, pinned(old)), changes(from, to)...), nil
+}
+
+// pinned is the image that the machine ran, by digest where it is known.
+func pinned(m Machine) string {
+	if digestOf(m.Config.Image) == "" && m.ImageRef.Digest != "" {
+		return m.Config.Image + "@" + m.ImageRef.Digest
+	}
+	return m.Config.Image
+}
+
+func rawBytes(m Machine) json.RawMessage {
+	if len(m.Raw) > 0 {
+		return m.Raw
+	}
+	raw, err := json.Marshal(m.Config)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// remake creates a machine again that is gone.
+func (u *undo) remake(app string, old Machine) {
+	if _, ok := byID(u.now, old.ID); ok || old.Config == nil {
+		return
+	}
+	step := CreateMachine{App: app, Name: old.Name, Group: old.ProcessGroup(), Region: old.Region, Config: old.Config, SkipLaunch: !awake(old)}
+	if len(old.Config.Mounts) > 0 {
+		step.Volume = old.Config.Mounts[0].Name
+	}
+	u.back = append(u.back, step)
+}
+
+func (u *undo) unmake(app, name string) {
+	for _, m := range u.now.Machines {
+		if m.Machine != nil && m.Name == name && m.IsActive() {
+			u.away = append(u.away, DestroyMachine{App: app, Machine: m, Why: "the deploy that made it failed"})
+		}
+	}
+}
+
+func byID(o Observed, id string) (Machine, bool) {
+	i := slices.IndexFunc(o.Machines, func(m Machine) bool { return m.Machine != nil && m.ID == id && m.IsActive() })
+	if i < 0 {
+		return Machine{}, false
+	}
+	return o.Machines[i], true
+}
+
+// ProofOfUndo gives what must be true once Undo's plan is done: every machine that the steps touched
+// is as it was before.
+func ProofOfUndo(app string, begun []Step) Proof {
+	proof := Proof{App: app}
+	add := func(m Machine) {
+		if m.Config != nil {
+			proof.Machines = append(proof.Machines, proofOf(m, m.ProcessGroup(), m.ImageRef.Digest, m.Config))
+		}
+	}
+	for _, step := range begun {
+		switch s := step.(type) {
+		case UpdateMachine:
+			add(s.Machine)
+		case DestroyMachine:
+			add(s.Machine)
+		case ReplaceMachine:
+			add(s.Old)
+		case CreateApp, DestroyApp, CreateMachine, CreateVolume, AllocateIP, ReleaseIP:
+		}
+	}
+	return proof
+}
+
