@@ -1,0 +1,166 @@
+package flysim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Server is a simulated Fly. Make it with New, close it with Close. It is safe for concurrent use.
+type Server struct {
+	opts Options
+	mux  *http.ServeMux
+	ctl  *http.ServeMux
+	mint *mint
+	rec  *recorder
+
+	mu      sync.Mutex
+	clock   clock
+	virtual time.Time
+	tasks   agenda
+	seq     uint64
+	ulids   uint64
+	rng     *rand.Rand
+	orgs    map[string]*org
+	apps    map[string]*app
+	foreign map[string]bool
+	faults  []*fault
+	buckets map[string]*bucket
+	images  map[string]Behavior
+	lag     Lag
+	serial  uint64
+	builds  int
+	homes   string
+	changed chan struct{}
+	closed  bool
+
+	wake    chan struct{}
+	done    chan struct{}
+	wg      sync.WaitGroup
+	servers []*http.Server
+}
+
+// New starts a simulated Fly. Close ends it.
+func New(opts Options) *Server {
+	opts = opts.withDefaults()
+	base := opts.Now
+	if base == nil {
+		base = time.Now
+	}
+	s := &Server{
+		opts: opts, clock: clock{base: base}, lag: opts.Lag,
+		rng:  rand.New(rand.NewPCG(opts.Seed, opts.Seed)), //nolint:gosec // ids must repeat, not surprise
+		orgs: map[string]*org{}, apps: map[string]*app{}, foreign: map[string]bool{},
+		buckets: map[string]*bucket{}, images: map[string]Behavior{},
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		mint: newMint(), rec: newRecorder(opts.Record),
+	}
+	for _, slug := range opts.Orgs {
+		s.organization(slug)
+	}
+	for _, name := range opts.Foreign {
+		s.foreign[name] = true
+	}
+	for ref, b := range opts.Images {
+		s.images[ref] = b
+	}
+	s.mux, s.ctl = s.routes(), s.controls()
+	s.wg.Add(1)
+	go s.loop()
+	return s
+}
+
+// Listen serves on addr ("127.0.0.1:0" for a free port) until Close and returns the base URL.
+func (s *Server) Listen(addr string) (string, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	s.mu.Lock()
+	s.servers = append(s.servers, srv)
+	s.mu.Unlock()
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		_ = srv.Serve(ln) // always ends with http.ErrServerClosed or because the listener is gone
+	}()
+	return "http://" + ln.Addr().String(), nil
+}
+
+// Close ends listeners, waits, running commands and the clock, and returns when all are gone. It is
+// safe to repeat.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.wg.Wait()
+		return nil
+	}
+	s.closed = true
+	close(s.done)
+	servers := s.servers
+	running := s.running()
+	s.mu.Unlock()
+
+	var errs []error
+	for _, srv := range servers {
+		if err := srv.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close listener: %w", err))
+		}
+	}
+	for _, p := range running {
+		p.end(s.opts.Grace)
+	}
+	s.wg.Wait()
+	errs = append(errs, s.rec.failure())
+	if s.homes != "" {
+		if err := os.RemoveAll(s.homes); err != nil {
+			errs = append(errs, fmt.Errorf("remove homes of machines: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Foreign makes a name belong to somebody else: reading it is forbidden, creating it a conflict.
+func (s *Server) Foreign(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign[name] = true
+}
+
+// SetImage gives an image a fate from now on; the zero Behavior is an ordinary image.
+func (s *Server) SetImage(ref string, b Behavior) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.images[ref] = b
+}
+
+// SetLag changes how far answers trail behind writes.
+func (s *Server) SetLag(l Lag) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lag = l
+}
+
+// announce tells everybody who waits that something changed.
+func (s *Server) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Server) organization(slug string) *org {
+	o, ok := s.orgs[slug]
+	if !ok {
+		o = &org{slug: slug, numeric: 1001 + uint64(len(s.orgs))}
+		s.orgs[slug] = o
+	}
+	return o
+}

@@ -1,0 +1,138 @@
+package flysim
+
+import (
+	"encoding/json"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// State is everything that the simulator holds, as GET /_sim/state shows it. Values of secrets and
+// nonces of leases are not in it.
+type State struct {
+	Now  time.Time  `json:"now"`
+	Apps []AppState `json:"apps"`
+}
+
+// AppState is an app in State.
+type AppState struct {
+	ID             string          `json:"id"`
+	Name           string          `json:"name"`
+	Org            string          `json:"org"`
+	Network        string          `json:"network"`
+	Status         string          `json:"status"`
+	NumericID      uint64          `json:"internal_numeric_id"`
+	Machines       []MachineState  `json:"machines"`
+	Volumes        json.RawMessage `json:"volumes"`
+	Secrets        []SecretState   `json:"secrets"`
+	SecretsVersion uint64          `json:"secrets_version"`
+	IPs            json.RawMessage `json:"ips"`
+	Certificates   json.RawMessage `json:"certificates"`
+	Releases       json.RawMessage `json:"releases"`
+}
+
+// SecretState is a secret without its value.
+type SecretState struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+}
+
+// MachineState is a machine in State, destroyed ones included for as long as they are remembered.
+type MachineState struct {
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	State      string            `json:"state"`
+	Region     string            `json:"region"`
+	InstanceID string            `json:"instance_id"`
+	ImageRef   json.RawMessage   `json:"image_ref"`
+	Config     json.RawMessage   `json:"config"`
+	Metadata   map[string]string `json:"metadata"`
+	Events     json.RawMessage   `json:"events"`
+	Checks     json.RawMessage   `json:"checks"`
+	HostStatus string            `json:"host_status"`
+	Cordoned   bool              `json:"cordoned"`
+	Lease      *LeaseState       `json:"lease"`
+	Launches   int               `json:"launches"`
+	Wedged     bool              `json:"wedged,omitempty"`
+	// Pid, Address and Addresses (by internal port) are those of a machine that runs a command;
+	// Output is the end of what it said.
+	Pid       int               `json:"pid,omitempty"`
+	Address   string            `json:"address,omitempty"`
+	Addresses map[string]string `json:"addresses,omitempty"`
+	Output    []string          `json:"output,omitempty"`
+}
+
+// LeaseState is who may change a machine, and until when.
+type LeaseState struct {
+	Owner     string    `json:"owner"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// State takes a picture.
+func (s *Server) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	out := State{Now: s.now().UTC(), Apps: []AppState{}}
+	for _, a := range s.sortedApps() {
+		out.Apps = append(out.Apps, s.appState(a))
+	}
+	return out
+}
+
+func (s *Server) appState(a *app) AppState {
+	out := AppState{
+		ID: a.id, Name: a.name, Org: a.org.slug, Network: a.network, Status: a.view().Status, NumericID: a.numeric,
+		Machines: []MachineState{}, Secrets: []SecretState{}, SecretsVersion: a.secrets.version,
+		Volumes: raw(a.volumeViews()), IPs: raw(slices.Concat([]*ipAssignment{}, a.ips)), Releases: raw(slices.Concat([]*release{}, a.releases)),
+	}
+	for _, v := range a.secretViews(false) {
+		out.Secrets = append(out.Secrets, SecretState{v.Name, v.Digest})
+	}
+	certs := []certificateView{}
+	for _, host := range slices.Sorted(maps.Keys(a.certificates)) {
+		certs = append(certs, a.certificateView(a.certificates[host]))
+	}
+	out.Certificates = raw(certs)
+	for _, m := range a.machines {
+		if m.alive() || s.now().Before(m.gone.Add(s.opts.Remember)) {
+			out.Machines = append(out.Machines, s.machineState(m))
+		}
+	}
+	return out
+}
+
+func (s *Server) machineState(m *machine) MachineState {
+	out := MachineState{
+		ID: m.id, Name: m.name, State: m.state, Region: m.region, InstanceID: m.instance, ImageRef: raw(m.image), Config: raw(m.config),
+		Metadata: m.metadata(), Events: raw(m.events), Checks: raw(slices.Concat([]check{}, m.checks)), HostStatus: m.host,
+		Cordoned: m.cordoned, Launches: m.launches, Wedged: m.wedged, Output: slices.Clone(m.output),
+	}
+	if l := s.held(m); l != nil {
+		out.Lease = &LeaseState{l.owner, l.expires.UTC()}
+	}
+	if m.proc != nil {
+		out.Pid = m.proc.cmd.Process.Pid
+	}
+	for i, inside := range m.internalPorts() {
+		if m.ports[inside] == 0 {
+			continue
+		}
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ports[inside]))
+		if i == 0 {
+			out.Address, out.Addresses = at, map[string]string{}
+		}
+		out.Addresses[strconv.Itoa(inside)] = at
+	}
+	return out
+}
+
+// raw is a copy that does not change any more.
+func raw(v any) json.RawMessage {
+	text, _ := json.Marshal(v) // views always marshal
+	return text
+}
+
+func unmarshalBytes(text []byte, into *[]byte) error { return json.Unmarshal(text, into) }

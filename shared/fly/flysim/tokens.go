@@ -1,0 +1,205 @@
+package flysim
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/superfly/macaroon"
+	"github.com/superfly/macaroon/bundle"
+	"github.com/superfly/macaroon/flyio"
+	"github.com/superfly/macaroon/resset"
+)
+
+// mint makes macaroons and knows its own again.
+type mint struct {
+	kid  []byte
+	key  macaroon.SigningKey
+	used bool
+}
+
+func newMint() *mint {
+	return &mint{kid: []byte("flysim"), key: macaroon.NewSigningKey()}
+}
+
+// identity is who sends a request.
+type identity struct {
+	owner string
+	// all is true for opaque tokens, and where no tokens are asked for.
+	all bool
+	// proven are the macaroons that verified.
+	proven []*macaroon.CaveatSet
+}
+
+// access is what a request does to what, with the simulated time.
+type access struct {
+	flyio.Access
+	at time.Time
+}
+
+// Now is the time that validity windows are compared with.
+func (a *access) Now() time.Time { return a.at }
+
+// Mint makes a macaroon for an organisation, with further caveats if any: flyio.Apps (by the app's
+// numeric id), macaroon.ValidityWindow, resset.IfPresent … The result is what goes into
+// FLY_API_TOKEN. From the first one on, every request needs a token.
+func (s *Server) Mint(orgSlug string, caveats ...macaroon.Caveat) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mintFor(s.organization(orgSlug), caveats...)
+}
+
+func (s *Server) mintFor(o *org, caveats ...macaroon.Caveat) (string, error) {
+	m, err := macaroon.New(s.mint.kid, flyio.LocationPermission, s.mint.key)
+	if err != nil {
+		return "", fmt.Errorf("make macaroon: %w", err)
+	}
+	all := append([]macaroon.Caveat{&flyio.Organization{ID: o.numeric, Mask: resset.ActionAll}}, caveats...)
+	if err := m.Add(all...); err != nil {
+		return "", fmt.Errorf("add caveats: %w", err)
+	}
+	text, err := m.String()
+	if err != nil {
+		return "", fmt.Errorf("encode macaroon: %w", err)
+	}
+	s.mint.used = true
+	return text, nil
+}
+
+// identify reads and verifies the token of a request.
+func (s *Server) identify(r *http.Request) (identity, answer, bool) {
+	header := r.Header.Get("Authorization")
+	scheme, text, _ := strings.Cut(header, " ")
+	text = strings.TrimSpace(text)
+	if text != "" && !strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "flyv1") {
+		text = ""
+	}
+	who := identity{owner: ownerOf(text), all: true}
+	if !s.opts.Auth && len(s.opts.Tokens) == 0 && !s.mint.used {
+		return who, answer{}, false
+	}
+	if text == "" {
+		return who, fail(http.StatusUnauthorized, "unauthorized: the request carries no token"), true
+	}
+	if slices.ContainsFunc(s.opts.Tokens, func(t string) bool { return sameToken(t, text) }) {
+		return who, answer{}, false
+	}
+	who.all = false
+	who.proven, who.owner = s.verify(r.Context(), text, who.owner)
+	if len(who.proven) == 0 {
+		return who, fail(http.StatusUnauthorized, "unauthorized: token validation error"), true
+	}
+	return who, answer{}, false
+}
+
+// sameToken compares in constant time, with or without the scheme before the allowed one.
+func sameToken(allowed, given string) bool {
+	for _, scheme := range []string{"FlyV1 ", "Bearer "} {
+		allowed = strings.TrimPrefix(allowed, scheme)
+	}
+	return subtle.ConstantTimeCompare([]byte(allowed), []byte(given)) == 1
+}
+
+func ownerOf(text string) string {
+	if text == "" {
+		return "anonymous@tokens.fly.io"
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8]) + "@tokens.fly.io"
+}
+
+func (s *Server) verify(ctx context.Context, text, owner string) ([]*macaroon.CaveatSet, string) {
+	tokens, err := flyio.ParseBundle(text)
+	if err != nil {
+		return nil, owner
+	}
+	sets, err := tokens.Verify(ctx, bundle.WithKey(s.mint.kid, s.mint.key, nil))
+	if err != nil {
+		return nil, owner
+	}
+	if emails := flyio.NonceEmails(tokens); len(emails) > 0 {
+		owner = emails[0]
+	}
+	return sets, owner
+}
+
+// authorize tells whether the caller may do something to an organisation or to an app of it. What
+// may not be done is refused; what belongs to another organisation, likewise.
+func (s *Server) authorize(who identity, action resset.Action, o *org, a *app) (answer, bool) {
+	if who.all {
+		return answer{}, false
+	}
+	req := &access{Access: flyio.Access{Action: action, OrgID: &o.numeric}, at: s.now()}
+	if a != nil {
+		req.AppID = &a.numeric
+	}
+	var why error
+	for _, set := range who.proven {
+		if why = set.Validate(req); why == nil {
+			return answer{}, false
+		}
+	}
+	status := http.StatusForbidden
+	if why != nil && strings.Contains(why.Error(), "only valid") { // an expired token is no token
+		status = http.StatusUnauthorized
+	}
+	return failf(status, "unauthorized"), true
+}
+
+// deployToken mints a token for one app.
+func (s *Server) deployToken(c *call) answer {
+	var in struct {
+		Expiry string `json:"expiry"`
+	}
+	if a, fine := c.decode(&in); !fine {
+		return a
+	}
+	expiry := 20 * 365 * 24 * time.Hour
+	if in.Expiry != "" {
+		d, err := time.ParseDuration(in.Expiry)
+		if err != nil || d <= 0 {
+			return failf(http.StatusBadRequest, "invalid_argument: invalid expiry %q", in.Expiry)
+		}
+		expiry = d
+	}
+	now := s.now()
+	used := s.mint.used
+	text, err := s.mintFor(c.app.org,
+		&resset.IfPresent{
+			Ifs:  macaroon.NewCaveatSet(&flyio.Apps{Apps: resset.New(resset.ActionAll, c.app.numeric)}, &flyio.FeatureSet{Features: resset.New(resset.ActionAll, flyio.FeatureWireGuard, flyio.FeatureRemoteBuilders)}),
+			Else: resset.ActionRead,
+		},
+		&macaroon.ValidityWindow{NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(expiry).Unix()},
+	)
+	s.mint.used = used // a server that asks nobody for tokens does not begin to because of one
+	if err != nil {
+		return failf(http.StatusInternalServerError, "internal: %v", err)
+	}
+	return ok(struct {
+		Token string `json:"token"`
+	}{"FlyV1 " + text})
+}
+
+func (s *Server) currentToken(c *call) answer {
+	type info struct {
+		TokenID string   `json:"token_id"`
+		User    string   `json:"user"`
+		Org     string   `json:"org_slug"`
+		Apps    []string `json:"apps"`
+	}
+	i := info{TokenID: strings.TrimSuffix(c.who.owner, "@tokens.fly.io"), User: c.who.owner, Apps: []string{}}
+	for _, a := range s.sortedApps() {
+		if _, refused := s.authorize(c.who, resset.ActionRead, a.org, a); !refused {
+			i.Org, i.Apps = a.org.slug, append(i.Apps, a.name)
+		}
+	}
+	return ok(struct {
+		Tokens []info `json:"tokens"`
+	}{[]info{i}})
+}
