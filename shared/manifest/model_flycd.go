@@ -1,0 +1,107 @@
+package manifest
+
+// Guest is what FlyCD's machines keys can say of a machine's size.
+type Guest struct {
+	// Count is how many machines a group has in each region; it is exact where it is written.
+	// CountPerRegion has another number for single regions, by region code.
+	Count          *int           `yaml:"count" in:"min=0" doc:"Exact number of machines in each region."`
+	CountPerRegion map[string]int `yaml:"count_per_region" in:"min=0" doc:"Another number for single regions, by region."`
+	RAMMB          *int           `yaml:"ram_mb" doc:"Memory in MB."`
+	CPUCores       *int           `yaml:"cpu_cores" doc:"Number of CPUs."`
+	CPUType        string         `yaml:"cpu_type" doc:"Kind of CPU: shared or performance."`
+	// Size is one of Fly's presets.
+	Size string `yaml:"size" doc:"Preset, such as shared-cpu-1x."`
+}
+
+// Machines sizes all groups by its own keys and single groups by Groups, which win.
+type Machines struct {
+	Guest  `yaml:",inline" in:"inline"`
+	Groups map[string]Guest `yaml:"-" in:"rest"`
+}
+
+// Volume is FlyCD's own form of a volume.
+type Volume struct {
+	Name              string `yaml:"name" doc:"Name that mounts refer to."`
+	SizeGB            int    `yaml:"size_gb" doc:"Size in GB; it grows, never shrinks."`
+	Count             *int   `yaml:"count" doc:"Least number of volumes."`
+	SnapshotRetention *int   `yaml:"snapshot_retention" doc:"Days that snapshots are kept."`
+	Encrypted         *bool  `yaml:"encrypted" doc:"Encrypt the volume."`
+}
+
+// SecretRef says where a secret's value is found; only a raw one carries it, as a Secret.
+type SecretRef struct {
+	Name string `yaml:"name" doc:"Name of the secret in the app."`
+	// Type is env, raw, sops or file.
+	Type string `yaml:"type" in:"enum=env|raw|sops|file" doc:"Where the value comes from."`
+	// Env is the name in the runner's environment where it differs from Name.
+	Env  string `yaml:"env" doc:"Name in the runner's environment, where it differs."`
+	Raw  Secret `yaml:"raw" in:"alias=value" doc:"The value itself; for tests only."`
+	File string `yaml:"file" doc:"File that holds the value."`
+	Key  string `yaml:"key" doc:"Key in that file."`
+}
+
+// Network lists the addresses of an app.
+type Network struct {
+	IPs          []IP `yaml:"ips" doc:"Addresses of the app."`
+	AutoPruneIPs bool `yaml:"auto_prune_ips" doc:"Remove addresses that are not listed."`
+	// Name puts the app into a private network of its own.
+	Name string `yaml:"name" doc:"Private network of its own."`
+}
+
+// IP is one address.
+type IP struct {
+	// V is v4 or v6.
+	V       string `yaml:"v" in:"enum=v4|v6" doc:"v4 or v6."`
+	Shared  bool   `yaml:"shared" doc:"Shared v4 address."`
+	Private bool   `yaml:"private" doc:"Private v6 address (Flycast)."`
+	Network string `yaml:"network" doc:"Network of a private address."`
+	Org     string `yaml:"org" doc:"Organisation of a private address."`
+	Region  string `yaml:"region" doc:"Region of the address."`
+}
+
+// Cert is a certificate for a host name.
+type Cert struct {
+	Hostname string `yaml:"hostname" doc:"Host name that the certificate is for."`
+}
+
+// Addon is a service that is ensured and attached.
+type Addon struct {
+	Type      string `yaml:"type" doc:"Kind of service."`
+	Name      string `yaml:"name" doc:"Name of the service."`
+	URLSecret string `yaml:"url_secret" doc:"Secret that gets its URL."`
+	Plan      string `yaml:"plan" doc:"Plan to create it with."`
+	Region    string `yaml:"region" doc:"Region to create it in."`
+}
+
+// Probe asks an address from outside after a deploy.
+type Probe struct {
+	URL      string    `yaml:"url" doc:"Address to ask."`
+	Status   int       `yaml:"status" doc:"Expected HTTP status."`
+	Contains string    `yaml:"contains" doc:"Text that the answer contains."`
+	Within   *Duration `yaml:"within" in:"unit=s" doc:"Time within which the answer must come; a number is seconds."`
+}
+
+// Sync is the policy for following Git.
+type Sync struct {
+	Auto     *bool    `yaml:"auto" doc:"Deploy what Git says without being asked."`
+	SelfHeal *bool    `yaml:"self_heal" doc:"Undo what was changed by hand."`
+	Prune    *bool    `yaml:"prune" doc:"Destroy what Git no longer names."`
+	Retry    Retry    `yaml:"retry" doc:"How often a failed deploy is tried again."`
+	Windows  []Window `yaml:"windows" doc:"Times when deploys may run, or may not."`
+	// Ignore names fields that FlyCD leaves to others.
+	Ignore []string `yaml:"ignore" doc:"Fields that are left to others."`
+}
+
+// Retry bounds the attempts of a job.
+type Retry struct {
+	Limit   *int      `yaml:"limit" doc:"Most attempts."`
+	Backoff *Duration `yaml:"backoff" in:"unit=s" doc:"Wait before the next attempt; a number is seconds."`
+}
+
+// Window is a time when deploys may run, or may not.
+type Window struct {
+	Kind     string    `yaml:"kind" doc:"allow or deny."`
+	Schedule string    `yaml:"schedule" doc:"Start of the window, as cron writes it."`
+	Duration *Duration `yaml:"duration" in:"unit=s" doc:"Length of the window; a number is seconds."`
+	Timezone string    `yaml:"timezone" doc:"Time zone, such as Europe/Stockholm."`
+}
