@@ -1,0 +1,33 @@
+// Package source owns the noun Tree: the files of a repository at one commit, or of a folder on
+// this machine, and their digest.
+//
+// Three verbs, each as cheap as what it answers. Resolve asks a repository which commit a ref is, by
+// ls-remote and nothing else; one Client asks each repository once in a few seconds, however many
+// apps want to know. Fetch brings exactly one commit: depth 1, no tags, and of the files only the
+// folders that are wanted. Digest hashes a folder. For git that is the hash of the folder's tree
+// object, so a commit elsewhere in a monorepo changes nothing; for a folder on disk it is the hash
+// that git would give the same files, so a clean work tree and its commit have one digest.
+//
+// Nothing that a repository says is trusted. A pack is unpacked by this package while it arrives,
+// and files are written by this package from the tree objects, so that every bound (Limits) holds
+// before the bytes are on disk, and no name, mode or symlink reaches outside the tree. What no
+// attempt can cure (an unknown ref, a missing folder, denied access, a hostile tree) wraps
+// job.ErrRejected and says what to do; a network that fails does not and may be tried again. No
+// error, and no log, holds a credential.
+//
+// # Which files count
+//
+// In a folder on disk, files that .gitignore excludes (the folder's own, those below it and those
+// above it up to the root of the work tree) do not exist: they are neither hashed nor built. What the
+// folder's .dockerignore excludes is not hashed (the Dockerfile and .dockerignore themselves always are), and the
+// builder leaves it out. .flycdignore has the syntax of .gitignore and the last word on the digest, in
+// folders on disk and in git trees alike: a file that it names may change without a deploy, though it is still built;
+// `!name` in it brings back what .gitignore excludes. File modes count as git counts them: executable or not, symlink or
+// file. Empty folders do not exist.
+//
+// # Temporary folders
+//
+// Every Tree and Context lives in a folder of its own under Client.Dir whose lock file is held as
+// long as the process lives. Close removes it; Client.Close removes all of them; what a killed
+// process left is removed by the next one that starts.
+package source
