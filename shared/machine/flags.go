@@ -9,29 +9,17 @@ import (
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
-// flags are what old manifests say in launch_params and deploy_params. A key of the manifest wins
-// over the flag of the same meaning.
+// flags are what old manifests say in launch_params and deploy_params. As in flyctl, a flag of a
+// deploy wins over Fly's key of the same meaning, and one of a launch (name, org, region) only fills
+// in what the manifest leaves open; FlyCD's own ha wins over --ha.
 type flags struct {
-	org, name, region, strategy string
-	ha                          bool
-	vm                          manifest.VM
-	env                         map[string]string
-	volumeGB                    int
-	wait, release               time.Duration
-}
+	org, name, region, primary, strategy string
 
-func (f flags) waitTimeout(otherwise time.Duration) time.Duration {
-	if f.wait > 0 {
-		return f.wait
-	}
-	return otherwise
-}
-
-func (f flags) releaseTimeout(otherwise time.Duration) time.Duration {
-	if f.release > 0 {
-		return f.release
-	}
-	return otherwise
+	ha            bool
+	vm            manifest.VM
+	env           map[string]string
+	volumeGB      int
+	wait, release time.Duration
 }
 
 // elsewhere are flags that other rooms read, or that only say how flyctl would talk.
@@ -89,8 +77,10 @@ func (t *translator) readFlag(f *flags, key, name, value string) {
 		f.org = value
 	case "name":
 		f.name = value
-	case "region", "r", "primary-region":
+	case "region", "r":
 		f.region = value
+	case "primary-region":
+		f.primary = value
 	case "strategy":
 		f.strategy = value
 	case "vm-size":

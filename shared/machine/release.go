@@ -40,8 +40,11 @@ func (t *translator) releaseCommand() *flygo.MachineConfig {
 
 // releaseTimeout is zero where there is no bound.
 func (t *translator) releaseTimeout() time.Duration {
+	if t.flags.release > 0 {
+		return t.flags.release
+	}
 	if d := t.deploySection().ReleaseCommandTimeout; d != nil {
 		return time.Duration(*d)
 	}
-	return t.flags.releaseTimeout(defaultWaitTimeout)
+	return defaultWaitTimeout
 }

@@ -76,7 +76,9 @@ func (t *translator) appName() string {
 	return name
 }
 
-func (t *translator) primaryRegion() string { return first(t.app.PrimaryRegion, t.flags.region) }
+func (t *translator) primaryRegion() string {
+	return first(t.flags.primary, t.app.PrimaryRegion, t.flags.region)
+}
 
 // deploySection is never nil.
 func (t *translator) deploySection() *manifest.DeploySection {
@@ -88,7 +90,7 @@ func (t *translator) deploySection() *manifest.DeploySection {
 
 func (t *translator) strategy() string {
 	known := []string{"rolling", "immediate", "canary", "bluegreen"}
-	s := first(t.deploySection().Strategy, t.flags.strategy)
+	s := first(t.flags.strategy, t.deploySection().Strategy)
 	if s != "" && !slices.Contains(known, s) {
 		t.bad("deploy.strategy", "is %q; it can be rolling, immediate, canary or bluegreen", s)
 	}
@@ -111,8 +113,11 @@ func (t *translator) maxUnavailable() float64 {
 
 func (t *translator) waitTimeout() time.Duration {
 	d := t.deploySection().WaitTimeout
+	if t.flags.wait > 0 {
+		return t.flags.wait
+	}
 	if d == nil {
-		return t.flags.waitTimeout(defaultWaitTimeout)
+		return defaultWaitTimeout
 	}
 	if *d <= 0 {
 		t.bad("deploy.wait_timeout", "is %s; it must be longer than 0, such as 5m", *d)

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-
 )
 
 // fill creates what is missing: up to the exact count, or the first machines of a group or of a
@@ -138,4 +137,3 @@ func (d *decider) pending() []string {
 	}
 	return notes
 }
-

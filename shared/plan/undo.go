@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
 )
 
 // forget takes out of two normal forms what only Fly knows, and metadata that nobody asked for.
@@ -186,4 +185,3 @@ func ProofOfUndo(app string, begun []Step) Proof {
 	}
 	return proof
 }
-

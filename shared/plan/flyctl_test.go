@@ -1,0 +1,324 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// recording is what the real flyctl sent for one case: the bodies of a first deploy, and those of the
+// update that followed.
+type recording struct {
+	Flags            []string
+	Volumes          []sentVolume
+	IPs              []string
+	Creates, Updates []sent
+}
+
+type sentVolume struct {
+	Name, Region      string
+	SizeGB            int   `json:"size_gb"`
+	Encrypted         *bool `json:"encrypted"`
+	SnapshotRetention *int  `json:"snapshot_retention"`
+	AutoBackupEnabled *bool `json:"auto_backup_enabled"`
+}
+
+type sent struct {
+	Machine    string
+	Config     map[string]any
+	Region     string
+	SkipLaunch bool `json:"skip_launch"`
+}
+
+// notEqual lists what is deliberately not as flyctl does it.
+var notEqual = map[string]string{
+	"24-mount-added/update": "flyctl destroys the machine before it makes the new one; FlyCD makes the new one first",
+}
+
+// TestFirstDeploysAreFlyctls plans a first deploy of each recorded case, with high availability as
+// flyctl has it, and compares every machine, volume and address with what flyctl sent.
+func TestFirstDeploysAreFlyctls(t *testing.T) {
+	for _, dir := range cases(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			want, intent := readCase(t, dir)
+			p, err := plan.Diff(plan.Observed{}, intent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got recording
+			for _, step := range stepsOf(p) {
+				got.take(t, step)
+			}
+			if target := intent.Target; target.ReleaseCommand != nil {
+				config := *target.ReleaseCommand
+				config.Image, config.Files = intent.Image, target.Files
+				got.Creates = append([]sent{{Config: object(t, &config), Region: target.PrimaryRegion, SkipLaunch: true}}, got.Creates...)
+			}
+			compareCreates(t, want.Creates, got.Creates)
+			if diff := cmp.Diff(want.IPs, got.IPs, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("addresses (-flyctl +ours):\n%s", diff)
+			}
+			if diff := cmp.Diff(want.Volumes, got.Volumes, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("volumes (-flyctl +ours):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestUpdatesAreFlyctls deploys the next image over the machines that flyctl made, which adopts them.
+func TestUpdatesAreFlyctls(t *testing.T) {
+	for _, dir := range cases(t) {
+		name := filepath.Base(dir)
+		t.Run(name, func(t *testing.T) {
+			want, intent := readCase(t, dir)
+			if len(want.Updates) == 0 {
+				if notEqual[name+"/update"] == "" {
+					t.Fatal("flyctl updated nothing, and there is no reason why")
+				}
+				return
+			}
+			_, tag, _ := strings.Cut(want.Updates[0].Config["image"].(string), "nginx:")
+			intent.Image = image(tag)
+			observed := adopted(t, want, intent)
+			p, err := plan.Diff(observed, intent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]sent{}
+			for _, step := range stepsOf(p) {
+				u, ok := step.(plan.UpdateMachine)
+				if !ok {
+					t.Fatalf("flyctl only updated, and the plan wants %s", plan.Line(step))
+				}
+				got[u.Machine.ID] = sent{Config: bare(t, u.Raw), SkipLaunch: u.SkipLaunch}
+			}
+			for _, w := range want.Updates {
+				w.Config = withoutStamps(w.Config)
+				if diff := cmp.Diff(w.Config, withoutStamps(got[w.Machine].Config)); diff != "" {
+					t.Errorf("%s (-flyctl +ours):\n%s", w.Machine, diff)
+				}
+				if w.SkipLaunch != got[w.Machine].SkipLaunch {
+					t.Errorf("%s: flyctl has skip_launch %v", w.Machine, w.SkipLaunch)
+				}
+			}
+			if len(got) != len(want.Updates) {
+				t.Errorf("%d machines are updated, flyctl updated %d", len(got), len(want.Updates))
+			}
+		})
+	}
+}
+
+func cases(t *testing.T) []string {
+	t.Helper()
+	dirs, err := filepath.Glob("testdata/flyctl/*")
+	if err != nil || len(dirs) < 18 {
+		t.Fatalf("there should be 18 cases: %v %v", dirs, err)
+	}
+	return dirs
+}
+
+func image(tag string) string {
+	return "docker-hub-mirror.fly.io/library/nginx:" + tag + "@" + digest(tag)
+}
+
+func digest(tag string) string {
+	return "sha256:" + strings.Repeat(fmt.Sprintf("%x", tag), 64)[:64]
+}
+
+// readCase translates the case's manifest, with the flags that flyctl was given.
+func readCase(t *testing.T, dir string) (recording, plan.Intent) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "want.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want recording
+	if err := json.Unmarshal(raw, &want); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := manifest.Read(os.DirFS(dir), "fly.toml", manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := tree.Apps[0].App
+	app.HA = new(!slices.Contains(want.Flags, "--ha=false"))
+	setFlags(app, want.Flags)
+	files := map[string][]byte{}
+	for _, name := range machine.FilesOf(app) {
+		if files[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target, err := machine.Translate(app, machine.Inputs{Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return want, plan.Intent{Target: target, Image: image("1.27"), Metadata: map[string]string{"flycd_digest": "d1", "flycd_commit": "c1"}, Env: map[string]string{"FLYCD_APP_VERSION": "c1"}}
+}
+
+// setFlags puts flags that a manifest writes elsewhere where it writes them.
+func setFlags(app *manifest.App, flags []string) {
+	for i, flag := range flags {
+		switch flag {
+		case "--file-literal":
+			guest, text, _ := strings.Cut(flags[i+1], "=")
+			app.Files = append(app.Files, manifest.File{GuestPath: guest, RawValue: text})
+		case "--file-secret":
+			guest, name, _ := strings.Cut(flags[i+1], "=")
+			app.Files = append(app.Files, manifest.File{GuestPath: guest, SecretName: name})
+		case "--ha=false", "--yes":
+		default:
+			app.DeployParams = append(app.DeployParams, flag)
+		}
+	}
+}
+
+func stepsOf(p plan.Plan) []plan.Step {
+	var all []plan.Step
+	for _, stage := range p.Stages {
+		all = append(all, stage.Steps...)
+	}
+	return all
+}
+
+// take writes a step down as flyctl's bodies have it.
+func (r *recording) take(t *testing.T, step plan.Step) {
+	t.Helper()
+	switch s := step.(type) {
+	case plan.AllocateIP:
+		r.IPs = append(r.IPs, s.IP.Type)
+	case plan.CreateVolume:
+		v := s.Volume
+		r.Volumes = append(r.Volumes, sentVolume{v.Name, s.Region, v.SizeGB, v.Encrypted, v.SnapshotRetention, v.ScheduledSnapshots})
+	case plan.CreateMachine:
+		r.Creates = append(r.Creates, sent{Machine: s.Name, Config: sentConfig(t, s), Region: s.Region, SkipLaunch: s.SkipLaunch})
+	}
+}
+
+// sentConfig is the config with what the one who applies the step fills in.
+func sentConfig(t *testing.T, s plan.CreateMachine) map[string]any {
+	t.Helper()
+	config := object(t, s.Config)
+	if s.StandbyFor != "" {
+		config["standbys"] = []any{s.StandbyFor}
+		config["env"].(map[string]any)["FLY_STANDBY_FOR"] = s.StandbyFor
+	}
+	if s.Volume != "" {
+		config["mounts"].([]any)[0].(map[string]any)["volume"] = "vol_1"
+	}
+	return config
+}
+
+func compareCreates(t *testing.T, want, got []sent) {
+	t.Helper()
+	keyed := func(all []sent) map[string]int {
+		out := map[string]int{}
+		for _, s := range all {
+			s.Config = withoutStamps(s.Config)
+			if _, ok := s.Config["standbys"]; ok {
+				s.Config["standbys"], s.Config["env"].(map[string]any)["FLY_STANDBY_FOR"] = "first", "first"
+			}
+			raw, err := json.MarshalIndent(map[string]any{"config": s.Config, "region": s.Region, "skip_launch": s.SkipLaunch}, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[string(raw)]++
+		}
+		return out
+	}
+	if diff := cmp.Diff(keyed(want), keyed(got)); diff != "" {
+		t.Errorf("machines (-flyctl +ours):\n%s", diff)
+	}
+}
+
+// withoutStamps leaves out what MANIFEST.md says is not to be equal: the image's form, release and
+// version stamps, FlyCD's own names.
+func withoutStamps(config map[string]any) map[string]any {
+	raw, _ := json.Marshal(config)
+	var out map[string]any
+	_ = json.Unmarshal(raw, &out)
+	if s, ok := out["image"].(string); ok {
+		out["image"], _, _ = strings.Cut(s, "@")
+	}
+	for _, c := range asList(out["containers"]) {
+		c := c.(map[string]any)
+		c["image"], _, _ = strings.Cut(c["image"].(string), "@")
+	}
+	for _, section := range []string{"metadata", "env"} {
+		m, _ := out[section].(map[string]any)
+		for key := range m {
+			if strings.HasPrefix(key, "fly_release") || key == "fly_flyctl_version" || strings.HasPrefix(strings.ToLower(key), "flycd_") {
+				delete(m, key)
+			}
+		}
+	}
+	for _, s := range asList(out["services"]) {
+		delete(s.(map[string]any), "force_instance_key")
+	}
+	return out
+}
+
+func asList(v any) []any { l, _ := v.([]any); return l }
+
+func object(t *testing.T, config *flygo.MachineConfig) map[string]any {
+	t.Helper()
+	out, err := machine.Plain(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func bare(t *testing.T, raw json.RawMessage) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if err := json.Unmarshal(raw, &out); err != nil {
+		t.Fatal(err)
+	}
+	delete(out["env"].(map[string]any), "FLY_STANDBY_FOR") // kept here, lost by flyctl
+	return out
+}
+
+// adopted is what Fly holds after flyctl's first deploy.
+func adopted(t *testing.T, r recording, intent plan.Intent) plan.Observed {
+	t.Helper()
+	o := plan.Observed{Exists: true, App: intent.Target.App}
+	for i, c := range r.Creates {
+		config := c.Config
+		config["dns"] = map[string]any{}
+		for _, m := range asList(config["mounts"]) {
+			m.(map[string]any)["encrypted"], m.(map[string]any)["size_gb"] = true, 100
+		}
+		raw, err := json.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &flygo.Machine{ID: fmt.Sprintf("MACHINE_%d", i+1), Region: c.Region, State: "started", HostStatus: "ok", Config: &flygo.MachineConfig{}}
+		if err := json.Unmarshal(raw, m.Config); err != nil {
+			t.Fatal(err)
+		}
+		m.ImageRef.Digest = digest("1.27")
+		if c.SkipLaunch {
+			m.State = "created"
+		}
+		if strings.Contains(t.Name(), "03-http-suspend") {
+			m.State = "suspended"
+		}
+		if !m.Config.AutoDestroy {
+			o.Machines = append(o.Machines, plan.Machine{Machine: m, Raw: raw})
+		}
+	}
+	return o
+}
