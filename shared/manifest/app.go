@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"fmt"
-	"path"
 	"reflect"
 
 	"gopkg.in/yaml.v3"
@@ -170,14 +168,6 @@ func (a *App) ImageRef() string {
 		return a.Build.Image
 	}
 	return ""
-}
-
-// localPath gives the folder of a local source in its repository.
-func localPath(dir, source string) (string, error) {
-	if path.IsAbs(source) {
-		return "", fmt.Errorf("expected a folder relative to this file, not an absolute path")
-	}
-	return path.Join(dir, source), nil
 }
 
 // redactedTree gives the tree with the values of raw secrets replaced.

@@ -1,5 +1,140 @@
 package manifest
 
-import "gopkg.in/yaml.v3"
+import (
+	"fmt"
+	"slices"
+	"strings"
 
-func flags(*decoder, *yaml.Node, *App) {}
+	"gopkg.in/yaml.v3"
+)
+
+// flag is one flag of launch_params or deploy_params.
+type flag struct {
+	name, value string
+	node        *yaml.Node
+	key         string
+}
+
+// flags applies what old manifests say in deploy_params and launch_params. A key of the manifest wins
+// over the flag of the same meaning, but for build arguments, which are laid over. Of two flags that
+// say the same, the one for deploying wins: it is what came last in the original's order.
+//
+// Flags that size new machines or their environment are left to the translation into machines, which
+// knows new machines from old ones.
+func flags(d *decoder, tree *yaml.Node, app *App) {
+	laid := map[string]bool{}
+	for _, key := range []string{"deploy_params", "launch_params"} {
+		for _, f := range readFlags(key, lookup(tree, key)) {
+			if !f.apply(app, tree, laid) && !elsewhere(f.name) {
+				d.warn(f.node, key, fmt.Sprintf("--%s has no meaning for FlyCD and is ignored", clip(f.name)))
+			}
+		}
+	}
+}
+
+// readFlags reads a list of arguments: --name=value, --name value, -n value.
+func readFlags(key string, list *yaml.Node) []flag {
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var out []flag
+	for i := 0; i < len(list.Content); i++ {
+		arg := list.Content[i]
+		text := scalarText(arg)
+		if !strings.HasPrefix(text, "-") {
+			continue
+		}
+		name, value, has := strings.Cut(strings.TrimLeft(text, "-"), "=")
+		if !has && !alone(name) && i+1 < len(list.Content) && !strings.HasPrefix(scalarText(list.Content[i+1]), "-") {
+			i++
+			value = scalarText(list.Content[i])
+		}
+		out = append(out, flag{name: name, value: value, node: arg, key: key})
+	}
+	return out
+}
+
+// apply puts a flag's meaning into the app where no key has said it; it reports whether it knows the
+// flag.
+func (f flag) apply(app *App, tree *yaml.Node, laid map[string]bool) bool {
+	switch f.name {
+	case "name", "app", "a":
+		fillText(&app.Name, f.value)
+	case "org", "o":
+		fillText(&app.Org, f.value)
+	case "region", "r", "primary-region":
+		fillText(&app.PrimaryRegion, f.value)
+	case "ha":
+		if on := f.value != "false" && f.value != "0"; app.HA == nil {
+			app.HA = &on
+		}
+	case "strategy":
+		if app.DeploySection == nil {
+			app.DeploySection = new(DeploySection)
+		}
+		fillText(&app.DeploySection.Strategy, f.value)
+	case "image", "i":
+		if app.Source.Image == "" && !hasKey(lookup(tree, "build"), "image") {
+			fillText(&app.build().Image, f.value)
+		}
+	case "no-cache":
+		app.build().NoCache = f.value != "false"
+	case "dockerfile":
+		fillText(&app.build().Dockerfile, f.value)
+	case "ignorefile":
+		fillText(&app.build().Ignorefile, f.value)
+	case "build-target":
+		fillText(&app.build().Target, f.value)
+	case "build-arg":
+		app.buildArg(f.value, laid)
+	default:
+		return false
+	}
+	return true
+}
+
+func fillText(at *string, value string) {
+	if *at == "" {
+		*at = value
+	}
+}
+
+// build gives the app's build section, made where there is none.
+func (a *App) build() *Build {
+	if a.Build == nil {
+		a.Build = new(Build)
+	}
+	return a.Build
+}
+
+// buildArg lays a --build-arg over the arguments; of several for one name the first one stays.
+func (a *App) buildArg(pair string, laid map[string]bool) {
+	name, value, _ := strings.Cut(pair, "=")
+	if laid[name] {
+		return
+	}
+	laid[name] = true
+	if a.build().Args == nil {
+		a.Build.Args = map[string]string{}
+	}
+	a.Build.Args[name] = value
+}
+
+// elsewhere lists the flags that mean something when machines are made, and those that only told
+// flyctl how to talk or how to build.
+func elsewhere(name string) bool {
+	return slices.Contains([]string{
+		"vm-size", "vm-memory", "vm-cpus", "vm-cpu-kind", "volume-initial-size", "env", "e", "wait-timeout", "release-command-timeout",
+		"yes", "y", "now", "copy-config", "auto-confirm", "remote-only", "local-only", "depot", "verbose", "json", "config", "c", "push",
+		"recreate-builder", "detach", "no-deploy", "dns-checks", "smoke-checks",
+	}, name)
+}
+
+// alone lists the flags that take no value after a space.
+func alone(name string) bool {
+	return slices.Contains([]string{
+		"ha", "no-cache", "remote-only", "local-only", "depot", "nixpacks", "yes", "y", "now", "no-deploy", "copy-config", "push",
+		"auto-confirm", "verbose", "json", "detach", "smoke-checks", "dns-checks", "no-public-ips", "flycast", "force-machines",
+		"generate-name", "no-create", "no-object-storage", "no-db", "no-redis", "legacy", "recreate-builder", "build-only",
+	}, name)
+}

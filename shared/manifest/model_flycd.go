@@ -6,8 +6,8 @@ type Guest struct {
 	// CountPerRegion has another number for single regions, by region code.
 	Count          *int           `yaml:"count" in:"min=0" doc:"Exact number of machines in each region."`
 	CountPerRegion map[string]int `yaml:"count_per_region" in:"min=0" doc:"Another number for single regions, by region."`
-	RAMMB          *int           `yaml:"ram_mb" doc:"Memory in MB."`
-	CPUCores       *int           `yaml:"cpu_cores" doc:"Number of CPUs."`
+	RAMMB          *int           `yaml:"ram_mb" in:"min=0" doc:"Memory in MB."`
+	CPUCores       *int           `yaml:"cpu_cores" in:"min=0" doc:"Number of CPUs."`
 	CPUType        string         `yaml:"cpu_type" doc:"Kind of CPU: shared or performance."`
 	// Size is one of Fly's presets.
 	Size string `yaml:"size" doc:"Preset, such as shared-cpu-1x."`
@@ -22,8 +22,8 @@ type Machines struct {
 // Volume is FlyCD's own form of a volume.
 type Volume struct {
 	Name              string `yaml:"name" doc:"Name that mounts refer to."`
-	SizeGB            int    `yaml:"size_gb" doc:"Size in GB; it grows, never shrinks."`
-	Count             *int   `yaml:"count" doc:"Least number of volumes."`
+	SizeGB            int    `yaml:"size_gb" in:"min=0" doc:"Size in GB; it grows, never shrinks."`
+	Count             *int   `yaml:"count" in:"min=0" doc:"Least number of volumes."`
 	SnapshotRetention *int   `yaml:"snapshot_retention" doc:"Days that snapshots are kept."`
 	Encrypted         *bool  `yaml:"encrypted" doc:"Encrypt the volume."`
 }
@@ -66,7 +66,7 @@ type Cert struct {
 
 // Addon is a service that is ensured and attached.
 type Addon struct {
-	Type      string `yaml:"type" doc:"Kind of service."`
+	Type      string `yaml:"type" in:"enum=redis|tigris|postgres" doc:"Kind of service."`
 	Name      string `yaml:"name" doc:"Name of the service."`
 	URLSecret string `yaml:"url_secret" doc:"Secret that gets its URL."`
 	Plan      string `yaml:"plan" doc:"Plan to create it with."`

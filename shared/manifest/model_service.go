@@ -20,7 +20,7 @@ type Autostop string
 
 // Service is one of Fly's [[services]].
 type Service struct {
-	Protocol           string         `yaml:"protocol" doc:"tcp or udp."`
+	Protocol           string         `yaml:"protocol" in:"enum=tcp|udp" doc:"tcp or udp."`
 	InternalPort       int            `yaml:"internal_port" in:"lax,min=0,max=65535" doc:"Port that the app listens on."`
 	AutoStopMachines   *Autostop      `yaml:"auto_stop_machines" doc:"off, stop or suspend when idle."`
 	AutoStartMachines  *bool          `yaml:"auto_start_machines" doc:"Start machines when requests come."`
@@ -47,7 +47,7 @@ type Port struct {
 
 // Concurrency bounds the load of a machine.
 type Concurrency struct {
-	Type      string `yaml:"type" doc:"What is counted."`
+	Type      string `yaml:"type" in:"enum=connections|requests" doc:"What is counted."`
 	HardLimit int    `yaml:"hard_limit" doc:"Load that is never exceeded."`
 	SoftLimit int    `yaml:"soft_limit" doc:"Load above which other machines are preferred."`
 }

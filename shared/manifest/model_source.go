@@ -57,6 +57,8 @@ type Build struct {
 	Compose          *Compose          `yaml:"compose" doc:"Compose file to take containers from."`
 	Compression      string            `yaml:"compression"`
 	CompressionLevel *int              `yaml:"compression_level"`
+	// NoCache builds without what earlier builds left; it comes from --no-cache in old manifests.
+	NoCache bool `yaml:"-"`
 }
 
 // Compose names a compose file.

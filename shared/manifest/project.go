@@ -160,7 +160,7 @@ func validateProject(d *decoder, root *yaml.Node, p *Project) {
 			d.report(lookup(src, "path"), "source.path", "expected a folder relative to this file, not an absolute path")
 		}
 	default:
-		d.report(cmpNode(lookup(src, "type"), src), "source.type", "expected local or git")
+		d.report(first(lookup(src, "type"), src), "source.type", "expected local or git")
 	}
 	validateRef(d, src, p.Source.Ref)
 }

@@ -2,69 +2,128 @@ package manifest
 
 import (
 	"fmt"
+	"path"
+	"slices"
+	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"gopkg.in/yaml.v3"
 )
 
+// checker checks what an app's keys say together, once each of them can be read.
+type checker struct {
+	*decoder
+	tree *yaml.Node
+	app  *App
+}
+
+// validate looks for what Fly, or FlyCD, would refuse later.
 func (a *appReader) validate(d *decoder, tree *yaml.Node, app *App) {
-	validateName(d, tree, app)
-	validateSource(d, tree, a.file, app)
+	c := checker{d, tree, app}
+	c.name()
+	c.source(a.file)
+	c.regions()
+	c.deploySection()
+	c.checks()
+	c.services()
+	c.groups()
+	c.mounts()
+	c.volumes()
+	c.secrets()
+	c.network()
+	c.commands()
+	c.rest()
 }
 
-func validateName(d *decoder, tree *yaml.Node, app *App) {
-	n := lookup(tree, "app")
-	switch {
-	case app.Name == "":
-		d.report(cmpNode(n, tree), "app", "is missing; say what the app is called on Fly (app: my-app)")
-	case !isLabel(app.Name) || hasUpper(app.Name):
-		d.report(n, "app", fmt.Sprintf("expected a name of small letters, digits and dashes, at most 63, found %q", clip(app.Name)))
-	}
+// bad reports a problem at a dotted key, at the place of the innermost part of it that is written.
+func (c checker) bad(key, format string, args ...any) {
+	c.report(nodeAt(c.tree, key), key, fmt.Sprintf(format, args...))
 }
 
-func hasUpper(s string) bool {
-	for _, c := range []byte(s) {
-		if c >= 'A' && c <= 'Z' {
-			return true
+func (c checker) note(key, format string, args ...any) {
+	c.warn(nodeAt(c.tree, key), key, fmt.Sprintf(format, args...))
+}
+
+// nodeAt gives the node of a dotted key, or of the innermost part of it that exists.
+func nodeAt(n *yaml.Node, key string) *yaml.Node {
+	for part := range strings.FieldsFuncSeq(key, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+		next := lookup(n, part)
+		if n.Kind == yaml.SequenceNode {
+			i := 0
+			if _, err := fmt.Sscanf(part, "%d", &i); err == nil && i < len(n.Content) {
+				next = n.Content[i]
+			}
+		} else if part == "0" && next == nil {
+			continue
 		}
-	}
-	return false
-}
-
-// cmpNode gives the first node that there is.
-func cmpNode(nodes ...*yaml.Node) *yaml.Node {
-	for _, n := range nodes {
-		if n != nil {
+		if next == nil {
 			return n
 		}
+		n = next
 	}
-	return nil
+	return n
 }
 
-func validateSource(d *decoder, tree *yaml.Node, f manifestFile, app *App) {
-	src, n := app.Source, lookup(tree, "source")
+func (c checker) name() {
+	switch {
+	case c.app.Name == "":
+		c.bad("app", "is missing; say what the app is called on Fly (app: my-app)")
+	case !isLabel(c.app.Name) || strings.ToLower(c.app.Name) != c.app.Name:
+		c.bad("app", "expected a name of small letters, digits and dashes, at most 63, found %q", clip(c.app.Name))
+	}
+}
+
+func (c checker) source(f manifestFile) {
+	src := c.app.Source
 	switch src.Type {
 	case "git":
-		if src.Repo == "" {
-			d.report(n, "source.repo", "is missing; say which repository the app is in")
-		}
+		c.gitSource(src)
 	case "local":
-		if _, err := localPath(f.dir(), src.Path); err != nil {
-			d.report(lookup(n, "path"), "source.path", err.Error())
-		}
+		c.localSource(f, src)
 	case "inline-docker-file":
-		if src.Inline == "" {
-			d.report(n, "source.inline", "is missing; write the Dockerfile there")
+		if strings.TrimSpace(src.Inline) == "" {
+			c.bad("source.inline", "is missing; write the Dockerfile there")
 		}
 	case "image":
 		if src.Image == "" {
-			d.report(n, "source.image", "is missing; say which image the app runs")
+			c.bad("source.image", "is missing; say which image the app runs")
 		}
 	case "":
-		d.report(n, "source.type", "is missing; expected git, local, inline-docker-file or image")
+		c.bad("source.type", "is missing; expected git, local, inline-docker-file or image")
 	}
-	validateRef(d, n, src.Ref)
+	validateRef(c.decoder, lookup(c.tree, "source"), src.Ref)
 }
 
+func (c checker) gitSource(src Source) {
+	if src.Repo == "" {
+		c.bad("source.repo", "is missing; say which repository the app is in")
+	}
+	if leaves(strings.TrimLeft(src.Path, "/")) {
+		c.bad("source.path", "leaves the repository; name a folder inside it")
+	}
+}
+
+func (c checker) localSource(f manifestFile, src Source) {
+	dir := path.Join(f.dir(), src.Path)
+	switch {
+	case path.IsAbs(src.Path):
+		c.bad("source.path", "expected a folder relative to this file, not an absolute path")
+	case leaves(dir):
+		c.bad("source.path", "leaves the repository that this file is in; name a folder inside it, or use source.type git")
+	case dir != f.dir() && !f.repo.isDir(dir):
+		c.bad("source.path", "there is no folder %s", clip(dir))
+	}
+	if src.Repo != "" {
+		c.note("source.repo", "has no effect with source.type local")
+	}
+}
+
+func leaves(p string) bool {
+	p = path.Clean(p)
+	return p == ".." || strings.HasPrefix(p, "../")
+}
+
+// validateRef checks that a source names one commit in one way.
 func validateRef(d *decoder, source *yaml.Node, ref Ref) {
 	set := 0
 	for _, s := range []string{ref.Branch, ref.Tag, ref.Commit, ref.Semver, ref.Name} {
@@ -72,7 +131,53 @@ func validateRef(d *decoder, source *yaml.Node, ref Ref) {
 			set++
 		}
 	}
+	n := lookup(source, "ref")
 	if set > 1 {
-		d.report(lookup(source, "ref"), "source.ref", "expected one of branch, tag, commit, semver and name, not several")
+		d.report(n, "source.ref", "expected one of branch, tag, commit, semver and name, not several")
 	}
+	if ref.Semver != "" {
+		if _, err := semver.NewConstraint(ref.Semver); err != nil {
+			d.report(nodeAt(n, "semver"), "source.ref.semver", fmt.Sprintf("expected a range of versions such as >=1.2 <2, found %q", clip(ref.Semver)))
+		}
+	}
+}
+
+func (c checker) regions() {
+	for i, region := range c.app.ExtraRegions {
+		if region == "" {
+			c.bad(fmt.Sprintf("extra_regions[%d]", i), "expected a region such as ams, found nothing")
+		}
+	}
+}
+
+// groupNames gives the process groups, sorted: those of processes, else app.
+func (a *App) groupNames() []string {
+	names := make([]string, 0, len(a.Processes))
+	for name := range a.Processes {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return []string{"app"}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// defaultGroup is the group of a section that names none.
+func (a *App) defaultGroup() string {
+	names := a.groupNames()
+	if slices.Contains(names, "app") {
+		return "app"
+	}
+	return names[0]
+}
+
+// first gives the first node that there is.
+func first(nodes ...*yaml.Node) *yaml.Node {
+	for _, n := range nodes {
+		if n != nil {
+			return n
+		}
+	}
+	return nil
 }
