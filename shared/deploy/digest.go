@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"gopkg.in/yaml.v3"
 
 	"github.com/gigurra/flycd/shared/machine"
@@ -108,10 +108,10 @@ func usedFiles(e manifest.Entry) ([]string, error) {
 	if e.FS == nil {
 		return nil, nil
 	}
-	names := map[string]bool{}
+	used := map[string]bool{}
 	for _, name := range machine.FilesOf(e.App) {
 		if info, err := fs.Stat(e.FS, path.Join(e.Dir, name)); err == nil && info.Mode().IsRegular() {
-			names[path.Clean(name)] = true
+			used[path.Clean(name)] = true
 		}
 	}
 	merged, err := mergedFiles(e)
@@ -119,10 +119,10 @@ func usedFiles(e manifest.Entry) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range merged {
-		names[name] = true
+		used[name] = true
 	}
-	out := make([]string, 0, len(names))
-	for name := range names {
+	out := make([]string, 0, len(used))
+	for name := range used {
 		out = append(out, name)
 	}
 	slices.Sort(out)
@@ -130,24 +130,25 @@ func usedFiles(e manifest.Entry) ([]string, error) {
 }
 
 // mergedFiles lists the files that merge_cfg copies over the app's source, relative to the config
-// folder. A name that merge_cfg includes and that is not there is an error.
+// folder. Names are globs, as the build's folder has them.
 func mergedFiles(e manifest.Entry) ([]string, error) {
-	cfg := e.App.MergeCfg
-	if !cfg.All {
-		return includedFiles(e)
+	cfg, dir := e.App.MergeCfg, path.Clean(e.Dir)
+	if !cfg.All && len(cfg.Include) == 0 {
+		return nil, nil
 	}
 	var out []string
-	err := fs.WalkDir(e.FS, path.Clean(e.Dir), func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(e.FS, dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel := strings.TrimPrefix(strings.TrimPrefix(name, path.Clean(e.Dir)), "/")
+		rel := name
+		if dir != "." {
+			rel = strings.TrimPrefix(strings.TrimPrefix(name, dir), "/")
+		}
 		switch {
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
-		case d.IsDir() && rel != "" && excluded(cfg.Exclude, rel):
-			return fs.SkipDir
-		case d.Type().IsRegular() && !excluded(cfg.Exclude, rel):
+		case d.Type().IsRegular() && (cfg.All || names(cfg.Include, rel)) && !names(cfg.Exclude, rel):
 			out = append(out, rel)
 		}
 		return nil
@@ -155,45 +156,14 @@ func mergedFiles(e manifest.Entry) ([]string, error) {
 	return out, err
 }
 
-func includedFiles(e manifest.Entry) ([]string, error) {
-	var out []string
-	for _, name := range e.App.MergeCfg.Include {
-		name = path.Clean(name)
-		if excluded(e.App.MergeCfg.Exclude, name) {
-			continue
-		}
-		if !fs.ValidPath(path.Join(e.Dir, name)) || strings.HasPrefix(name, "../") {
-			return nil, &missingFile{app: e.App.Name, name: name, why: "it is outside the folder of the manifest"}
-		}
-		info, err := fs.Stat(e.FS, path.Join(e.Dir, name))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, &missingFile{app: e.App.Name, name: name, why: "there is no such file in " + e.Dir}
-		case err != nil:
-			return nil, err
-		case !info.Mode().IsRegular():
-			return nil, &missingFile{app: e.App.Name, name: name, why: "it is no file"}
-		}
-		out = append(out, name)
-	}
-	return out, nil
-}
-
-// missingFile says that merge_cfg.include names what is not there.
-type missingFile struct{ app, name, why string }
-
-func (m *missingFile) Error() string {
-	return fmt.Sprintf("app %s: merge_cfg.include: %s: %s", m.app, m.name, m.why)
-}
-
-func excluded(patterns []string, name string) bool {
-	for _, p := range patterns {
-		p = path.Clean(p)
-		if ok, err := path.Match(p, name); (err == nil && ok) || name == p || strings.HasPrefix(name, p+"/") {
-			return true
-		}
-		if ok, err := path.Match(p, path.Base(name)); err == nil && ok && !strings.Contains(p, "/") {
-			return true
+// names reports whether a glob names the file or a folder above it.
+func names(globs []string, file string) bool {
+	for _, glob := range globs {
+		glob = strings.TrimPrefix(path.Clean("/"+glob), "/")
+		for at := file; at != "."; at = path.Dir(at) {
+			if ok, err := doublestar.Match(glob, at); ok && err == nil {
+				return true
+			}
 		}
 	}
 	return false

@@ -64,12 +64,12 @@ type mark struct {
 // markOf decides the release number. Going on with a release that was begun, and mending machines
 // that were changed behind its back, keep the number; another digest, and a forced job on its first
 // attempt, take the next.
-func markOf(s seal, m mark, j job.Job) mark {
+func markOf(s seal, m mark, force bool, id job.ID) mark {
 	begun := s.meta[metaDigest] == m.digests.Wanted()
 	m.release, m.forced = s.release, s.meta[metaForced]
 	switch {
-	case j.Force && m.forced != string(j.ID):
-		m.release, m.forced = s.release+1, string(j.ID)
+	case force && m.forced != string(id):
+		m.release, m.forced = s.release+1, string(id)
 	case !begun:
 		m.release = s.release + 1
 	}

@@ -40,7 +40,6 @@ func unsupportedKeys() []unsupported {
 		{"machine_checks", hasMachineChecks, "use checks, which are proven after every deploy"},
 		{"deploy.release_command", section(func(d *manifest.DeploySection) bool { return d.ReleaseCommand != "" }), "run it when the process starts, or by hand"},
 		{"deploy.seed_command", section(func(d *manifest.DeploySection) bool { return d.SeedCommand != "" }), "run it by hand"},
-		{"deploy.strategy", section(func(d *manifest.DeploySection) bool { return d.Strategy == "canary" || d.Strategy == "bluegreen" }), "use rolling or immediate"},
 		{"build.builder", build(func(b *manifest.Build) bool { return b.Builder != "" }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.buildpacks", build(func(b *manifest.Build) bool { return len(b.Buildpacks) > 0 }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.builtin", build(func(b *manifest.Build) bool { return b.Builtin != "" }), "write a Dockerfile"},

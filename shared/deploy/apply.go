@@ -1,0 +1,179 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+const (
+	// writeTime is what a write may take: no step is begun that the claim's remaining trust cannot
+	// outlast. Fly's own leases are looked at by fly.Change.
+	writeTime = 10 * time.Second
+	// stepTime bounds a step that was begun when the process was told to stop.
+	stepTime  = 2 * time.Minute
+	trustLook = 100 * time.Millisecond
+)
+
+// ErrUntrusted says that the claim on the job is lost, or cannot be known to be held: nothing more was
+// changed. Whoever holds the job now observes where things are.
+var ErrUntrusted = errors.New("the claim on the job is no longer trusted") //nolint:gochecknoglobals // an error value
+
+// change makes the decision true under the leases of all the app's machines and proves it.
+func (w *work) change(ctx context.Context) (err error) {
+	ch, err := w.Fly.Begin(ctx, w.entry.App.Name)
+	if err != nil {
+		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
+	}
+	defer func() { w.discard(ch.Close()) }()
+	w.observed = ch.Observed()
+	if err := w.diff(); err != nil {
+		return err
+	}
+	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
+		return w.conclude(ctx, job.Unchanged)
+	}
+	w.log.InfoContext(ctx, "changing", "stages", len(w.decision.Stages))
+	w.changes = append(w.changes, w.decision.Summary()...)
+	w.warnings = append(w.warnings, w.decision.Notes...)
+	done, err := w.applyAll(ctx, ch, w.decision, w.intent.Target.Strategy != "immediate")
+	if err == nil {
+		err = ch.Prove(ctx, plan.ProofOf(w.observed, w.intent))
+	}
+	if err == nil {
+		return w.conclude(ctx, w.success())
+	}
+	return w.failed(ctx, ch, done, err)
+}
+
+// success tells a first release from a later one.
+func (w *work) success() job.Outcome {
+	if w.marks.release == 1 && !w.seal.foreign {
+		return job.Created
+	}
+	return job.Updated
+}
+
+// applyAll makes the stages true one after the other, each proven before the next begins. It gives
+// the steps that were begun: those that failed may have happened.
+func (w *work) applyAll(ctx context.Context, ch *fly.Change, p plan.Plan, prove bool) ([]plan.Step, error) {
+	var done []plan.Step
+	for i, st := range p.Stages {
+		begun, err := w.applyStage(ctx, ch, st)
+		done = append(done, begun...)
+		if err != nil {
+			return done, err
+		}
+		if i < len(p.Stages)-1 && prove {
+			if err := w.proveStage(ctx, ch, st); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// applyStage begins the steps of a stage, up to Parallel at once, and waits for those that it began.
+func (w *work) applyStage(ctx context.Context, ch *fly.Change, st plan.Stage) ([]plan.Step, error) {
+	var mu sync.Mutex
+	var begun []plan.Step
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(st.Parallel, 1))
+	for _, s := range st.Steps {
+		g.Go(func() error {
+			if err := w.trusted(gctx); err != nil {
+				return err
+			}
+			mu.Lock()
+			begun = append(begun, s)
+			mu.Unlock()
+			return w.applyStep(ctx, ch, s)
+		})
+	}
+	err := g.Wait()
+	return begun, err
+}
+
+// applyStep finishes the step although ctx ends meanwhile: a change that was begun is not left in
+// the middle.
+func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
+	defer cancel()
+	w.log.InfoContext(ctx, "apply", "step", plan.Line(s))
+	return ch.Apply(ctx, s)
+}
+
+// trusted waits until the claim is certain for as long as a write takes. It returns the reason
+// where the attempt is to end instead.
+func (w *work) trusted(ctx context.Context) error {
+	for {
+		if err := interrupted(ctx); err != nil {
+			return err
+		}
+		if w.Lease == nil {
+			return nil
+		}
+		left := w.Lease.TrustedUntil().Sub(w.Now())
+		if left >= writeTime {
+			return nil
+		}
+		if left <= 0 {
+			return ErrUntrusted
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(trustLook):
+		}
+	}
+}
+
+// proveStage proves the machines that a stage has touched, before the next stage touches others.
+func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) error {
+	ids, names := map[string]bool{}, map[string]bool{}
+	for _, s := range st.Steps {
+		switch s := s.(type) {
+		case plan.UpdateMachine:
+			ids[s.Machine.ID] = true
+		case plan.CreateMachine:
+			names[s.Name] = true
+		case plan.ReplaceMachine:
+			names[s.Create.Name] = true
+		case plan.CreateApp, plan.AllocateIP, plan.ReleaseIP, plan.CreateVolume, plan.DestroyMachine, plan.DestroyApp:
+		}
+	}
+	proof := plan.ProofOf(w.observed, w.intent)
+	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return !ids[m.ID] && !names[m.Name] })
+	if len(proof.Machines) == 0 {
+		return nil
+	}
+	return ch.Prove(ctx, proof)
+}
+
+// failed decides what becomes of a release that did not come true. An attempt that was interrupted,
+// or that lost its trust, changes nothing more.
+func (w *work) failed(ctx context.Context, ch *fly.Change, done []plan.Step, cause error) error {
+	final := w.req.Final || errors.Is(cause, fly.ErrUnproven) || errors.Is(cause, job.ErrRejected)
+	if interrupted(ctx) != nil || errors.Is(cause, ErrUntrusted) || errors.Is(cause, fly.ErrUntrusted) || !final {
+		return cause
+	}
+	w.outcome, w.detail = job.Failed, cause.Error()
+	if errors.Is(cause, job.ErrRejected) {
+		w.outcome = job.Rejected
+	}
+	switch w.onFailure() {
+	case "rollback":
+		return w.rollBack(ctx, ch, done)
+	default:
+		w.detail += "; the app was left as it is (on_failure)"
+		return nil
+	}
+}

@@ -1,0 +1,125 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// Deployer makes jobs true. Its fields are its dependencies and settings; one Deployer may be used by
+// several goroutines, but Lease and BuildLog belong to one job at a time.
+type Deployer struct {
+	Fly    *fly.Client
+	Source *source.Client
+	// Images resolves the tag of an image to its digest.
+	Images Images
+	// Builder makes images from Dockerfiles. Without one, apps that need a build are rejected.
+	Builder image.Builder
+	// Lease is the claim on the job. Without one, Fly's machine leases are the only lock.
+	Lease Lease
+	// Sync does the jobs that have no app. Without one they are rejected.
+	Sync *Syncer
+	// Index is asked, before an app is destroyed, whether its tree still lacks it.
+	Index Index
+	// Manifest says how manifests are read; its Repos is the deployer's own.
+	Manifest manifest.Options
+	// BuildLog takes what builders print; nil drops it.
+	BuildLog io.Writer
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Images looks an image up.
+type Images interface {
+	// Resolve gives the digest that ref stands for now.
+	Resolve(ctx context.Context, ref string) (image.Reference, error)
+}
+
+// Lease is the exclusive right to change the job's app.
+type Lease interface {
+	// TrustedUntil is the moment up to which the right is certain.
+	TrustedUntil() time.Time
+}
+
+// Request is a job and what is known of it when it is claimed.
+type Request struct {
+	Job job.Job
+	// Config and Source are the halves of the wish as they stand. A nil config half is the
+	// catalog's, a nil source half is ls-remote's. ConfigOrder places the config half; zero means
+	// the job's own order.
+	Config, Source *job.Half
+	ConfigOrder    job.Order
+	// Force deploys although nothing changed, as Job.Force does.
+	Force bool
+	// Entry is what the catalog says of the app; nil where it knows nothing.
+	Entry *catalog.Entry
+	// Last is the result of the app's last deploy that was done.
+	Last job.Result
+	// Final reports that no further attempt follows when this one fails.
+	Final bool
+}
+
+// Deploy makes the job true and gives its result, whatever the outcome: also that it was rejected or
+// failed for good. An error means that the job has not ended and may be tried again: when ctx was
+// cancelled, the attempt was given up between two steps and nothing failed. Deploying a job again is
+// always safe.
+func (d *Deployer) Deploy(ctx context.Context, req Request) (job.Result, error) {
+	started := d.Now()
+	res, err := d.run(ctx, req)
+	res.Started, res.Ended = started, d.Now()
+	if errors.Is(err, job.ErrRejected) {
+		res.Outcome, res.Detail = job.Rejected, err.Error()
+		return res, nil
+	}
+	return res, err
+}
+
+func (d *Deployer) run(ctx context.Context, req Request) (job.Result, error) {
+	switch req.Job.Kind {
+	case job.Deploy:
+		return d.deploy(ctx, req)
+	case job.Plan:
+		p, err := d.plan(ctx, req)
+		return p.Result, err
+	case job.Destroy:
+		return d.destroy(ctx, req)
+	case job.Sync:
+		if d.Sync == nil {
+			return job.Result{}, job.Rejectf("job %s: a sync needs Redis: set REDIS_URL", req.Job.ID)
+		}
+		return d.Sync.Sync(ctx, req)
+	default:
+		return job.Result{}, job.Rejectf("job %s: unknown kind %q", req.Job.ID, req.Job.Kind)
+	}
+}
+
+// deploy is the corridor for one app.
+func (d *Deployer) deploy(ctx context.Context, req Request) (job.Result, error) {
+	w := d.work(req)
+	defer w.close()
+	if err := w.resolveConfig(ctx); err != nil {
+		return w.result(), err
+	}
+	if done, err := w.untouched(ctx); done || err != nil {
+		return w.result(), err
+	}
+	err := w.walk(ctx, w.readConfig, w.resolveSource, w.observe, w.readSource, w.makeImage, w.decide, w.change)
+	return w.result(), err
+}
+
+// interrupted gives the reason why the attempt is to end, if it is.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

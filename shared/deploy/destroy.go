@@ -1,0 +1,89 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// destroy removes the machines of an app that its tree no longer names, and then the app. It looks
+// again, before and after the app is leased, whether the tree still lacks it; an app that holds
+// volumes, or machines that FlyCD did not make, is refused.
+func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error) {
+	w := d.work(req)
+	if named, err := w.named(ctx); named || err != nil {
+		return w.result(), err
+	}
+	ch, err := d.Fly.Begin(ctx, req.Job.App)
+	if err != nil {
+		return w.result(), fmt.Errorf("begin to destroy %s: %w", req.Job.App, err)
+	}
+	defer func() { w.discard(ch.Close()) }()
+	o := ch.Observed()
+	if !o.Exists {
+		w.outcome, w.detail = job.Unchanged, "the app does not exist"
+		return w.result(), nil
+	}
+	if err := destroyable(o); err != nil {
+		return w.result(), err
+	}
+	if named, err := w.named(ctx); named || err != nil {
+		return w.result(), err
+	}
+	if err := w.destroyAll(ctx, ch, o); err != nil {
+		return w.result(), err
+	}
+	w.outcome = job.Updated
+	return w.result(), nil
+}
+
+// named ends a destroy whose app the tree names again.
+func (w *work) named(ctx context.Context) (bool, error) {
+	if w.Index == nil {
+		return false, job.Rejectf("app %s: whether its config tree still names it is known to Redis only: set REDIS_URL", w.req.Job.App)
+	}
+	e, found, err := w.Index.Entry(ctx, w.req.Job.App)
+	if err != nil {
+		return false, fmt.Errorf("look up app %s: %w", w.req.Job.App, err)
+	}
+	if found {
+		w.outcome, w.detail = job.Cancelled, "the config tree "+e.Config.ID()+" names the app"
+	}
+	return found, nil
+}
+
+// destroyable refuses what holds data and what is not ours.
+func destroyable(o plan.Observed) error {
+	var errs []error
+	for _, v := range o.Volumes {
+		errs = append(errs, fmt.Errorf("app %s holds the volume %s (%s, %d GB): FlyCD destroys no data; run `fly apps destroy %s` when it is no longer needed", o.App, v.Name, v.ID, v.SizeGb, o.App))
+	}
+	for _, m := range o.Machines {
+		if m.Config == nil || m.Config.Metadata[metaApp] != o.App {
+			errs = append(errs, fmt.Errorf("app %s has the machine %s, which FlyCD did not make: run `fly apps destroy %s` yourself", o.App, m.ID, o.App))
+		}
+	}
+	return job.Reject(errors.Join(errs...))
+}
+
+func (w *work) destroyAll(ctx context.Context, ch *fly.Change, o plan.Observed) error {
+	steps := make([]plan.Step, 0, len(o.Machines)+1)
+	for _, m := range o.Machines {
+		steps = append(steps, plan.DestroyMachine{App: o.App, Machine: m, Why: "its tree no longer names the app"})
+	}
+	p := plan.Plan{Stages: []plan.Stage{
+		{Name: "machines", Parallel: 1, Steps: steps},
+		{Name: "app", Parallel: 1, Steps: []plan.Step{plan.DestroyApp{App: o.App}}},
+	}}
+	for _, st := range p.Stages {
+		if _, err := w.applyStage(ctx, ch, st); err != nil {
+			return err
+		}
+	}
+	w.changes = p.Summary()
+	return nil
+}

@@ -1,0 +1,188 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+// readConfig fetches the config tree and finds the app in it.
+func (w *work) readConfig(ctx context.Context) error {
+	w.trees = &trees{client: w.Source}
+	read, problems, err := w.trees.read(ctx, w.tree, w.configAt, w.Manifest)
+	if err != nil {
+		return err
+	}
+	if w.entry, err = w.find(read, problems); err != nil {
+		return err
+	}
+	for _, p := range read.Warnings {
+		if p.App == w.entry.App.Name || (p.File == w.entry.File && p.Repo == w.entry.Repo) {
+			w.warnings = append(w.warnings, p.String())
+		}
+	}
+	if err := checkSupported(w.entry); err != nil {
+		return err
+	}
+	w.warnings = append(w.warnings, notes(w.entry.App)...)
+	if w.flags, err = buildFlagsOf(w.entry); err != nil {
+		return err
+	}
+	w.marks.app = w.entry.App.Name
+	w.marks.configCommit = w.configAt.Hash
+	w.marks.digests.Config, err = ConfigDigest(w.entry)
+	return err
+}
+
+// find gives the job's app. Other apps' mistakes never reject this one's job; where the app was not
+// found, those that may have hidden it are told.
+func (w *work) find(read manifest.Tree, problems manifest.Problems) (manifest.Entry, error) {
+	name := w.req.Job.App
+	i := slices.IndexFunc(read.Apps, func(e manifest.Entry) bool { return e.App.Name == name })
+	if i >= 0 {
+		return read.Apps[i], nil
+	}
+	var mine manifest.Problems
+	for _, p := range problems {
+		if p.App == name || p.Hides || (w.req.Entry != nil && path.Dir(p.File) == path.Clean(w.req.Entry.Dir)) {
+			mine = append(mine, p)
+		}
+	}
+	if len(mine) > 0 {
+		return manifest.Entry{}, job.Reject(mine)
+	}
+	where := "the config tree " + w.tree.ID()
+	if w.configAt.Hash != "" {
+		where += " at " + w.configAt.Hash
+	}
+	return manifest.Entry{}, job.Rejectf("%s names no app %s: it has %s", where, name, named(read.Apps))
+}
+
+// named lists the apps of a tree for a sentence.
+func named(apps []manifest.Entry) string {
+	const most = 10
+	var names []string
+	for _, e := range apps {
+		names = append(names, e.App.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// observe looks at what Fly holds and what it says of the deploy before.
+func (w *work) observe(ctx context.Context) error {
+	o, err := w.Fly.Observe(ctx, w.entry.App.Name)
+	w.observed, w.seal = o, sealOf(o)
+	return err
+}
+
+// readSource finds the app's source and its digest. A source whose commit is the one that the machines
+// carry, under the same config, is not fetched.
+func (w *work) readSource(ctx context.Context) error {
+	src := w.entry.App.Source
+	w.marks.sourceCommit = w.sourceAt.Hash
+	if w.imageRef() != "" {
+		return w.readFiles()
+	}
+	var err error
+	switch src.Type {
+	case "git":
+		if w.sealed() {
+			w.marks.digests.Source, w.marks.build = w.seal.meta[metaSourceDigest], w.seal.meta[metaBuild]
+			return nil
+		}
+		w.where = src.Path
+		w.code, err = w.trees.keep(w.Source.Fetch(ctx, src.Repo, w.sourceAt, src.Path))
+	case "local", "":
+		w.where = path.Join(w.entry.Dir, src.Path)
+		w.code, err = w.trees.of(w.entry)
+	case "inline-docker-file":
+		w.marks.digests.Source = digest("inline", src.Inline)
+	default:
+		return job.Rejectf("%s: source.type: expected git, local, inline-docker-file or image, found %q", w.entry.File, src.Type)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch source of %s: %w", w.entry.App.Name, err)
+	}
+	if w.code != nil {
+		if w.marks.digests.Source, err = w.code.Digest(w.where, src.Watch...); err != nil {
+			return fmt.Errorf("digest source of %s: %w", w.entry.App.Name, err)
+		}
+	}
+	return w.readFiles()
+}
+
+// sealed reports whether the machines carry the source's commit under the same config, so that its
+// digest and image are known without a look.
+func (w *work) sealed() bool {
+	m := w.seal.meta
+	return m[metaSourceCommit] != "" && m[metaSourceCommit] == w.sourceAt.Hash &&
+		m[metaConfigDigest] == w.marks.digests.Config && m[metaSourceDigest] != "" && m[metaBuild] != "" &&
+		strings.Contains(w.seal.image, "@") && len(machine.FilesOf(w.entry.App)) == 0
+}
+
+// readFiles reads what the manifest names: from the source after merge_cfg, else from the config
+// folder.
+func (w *work) readFiles() error {
+	w.files = map[string][]byte{}
+	merged, err := mergedFiles(w.entry)
+	if err != nil {
+		return err
+	}
+	for _, name := range machine.FilesOf(w.entry.App) {
+		content, err := w.readFile(name, slices.Contains(merged, path.Clean(name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // machine.Translate says which key names it
+		}
+		if err != nil {
+			return job.Reject(fmt.Errorf("%s: read %s: %w", w.entry.File, name, err))
+		}
+		w.files[name] = content
+	}
+	return nil
+}
+
+func (w *work) readFile(name string, merged bool) ([]byte, error) {
+	if w.code != nil && !merged {
+		fsys, err := w.code.FS()
+		if err != nil {
+			return nil, err
+		}
+		content, err := readInside(fsys, w.where, name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return content, err
+		}
+	}
+	return readInside(w.entry.FS, w.entry.Dir, name)
+}
+
+// mostFile bounds a file that is put into a machine's config.
+const mostFile = 1 << 20
+
+func readInside(fsys fs.FS, dir, name string) ([]byte, error) {
+	full := path.Join(".", dir, name)
+	if path.IsAbs(name) || !fs.ValidPath(full) {
+		return nil, errors.New("it is outside the repository")
+	}
+	info, err := fs.Stat(fsys, full)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > mostFile {
+		return nil, fmt.Errorf("expected a file of at most %d bytes", mostFile)
+	}
+	return fs.ReadFile(fsys, full)
+}

@@ -1,0 +1,74 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+const (
+	// settleTries and settleWait bound how long the lists of Fly may lag behind a proof.
+	settleTries = 5
+	settleWait  = time.Second
+)
+
+// conclude looks at the app once more, makes sure that it is as intended, and takes the fingerprint
+// that the next deploy compares with.
+func (w *work) conclude(ctx context.Context, outcome job.Outcome) error {
+	o, err := w.settled(ctx)
+	if err != nil {
+		return err
+	}
+	w.observed, w.outcome = o, outcome
+	// a tree that other repositories are part of has more commits than the one that is recorded
+	if w.configAt.Hash != "" && w.alone() {
+		w.fingerprint = fingerprint(o)
+	}
+	return nil
+}
+
+func (w *work) settled(ctx context.Context) (plan.Observed, error) {
+	for try := 1; ; try++ {
+		o, err := w.Fly.Observe(ctx, w.entry.App.Name)
+		if err != nil {
+			return o, err
+		}
+		err = plan.Proven(o, w.intent)
+		if err == nil {
+			return o, nil
+		}
+		if try == settleTries {
+			return o, fmt.Errorf("look at %s after the deploy: %w", w.entry.App.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return o, context.Cause(ctx)
+		case <-time.After(settleWait):
+		}
+	}
+}
+
+// result composes what is known so far.
+func (w *work) result() job.Result {
+	return job.Result{
+		Outcome: w.outcome, Detail: w.detail,
+		Digest: w.wanted(), ConfigDigest: w.marks.digests.Config, SourceDigest: w.marks.digests.Source,
+		ConfigCommit: w.configAt.Hash, SourceCommit: w.sourceAt.Hash,
+		Image: w.image, Release: w.marks.release, Fingerprint: w.fingerprint,
+		Changes: w.changes, Warnings: w.warnings,
+	}
+}
+
+func (w *work) wanted() string {
+	if w.marks.digests.Config == "" || w.marks.digests.Source == "" {
+		return ""
+	}
+	return w.marks.digests.Wanted()
+}
+
+// alone reports whether the config commit says everything of the app's config: no other repository
+// is part of it.
+func (w *work) alone() bool { return w.entry.Repo == "" }

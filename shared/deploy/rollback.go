@@ -1,0 +1,57 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// rollbackTime bounds a rollback that is finished although the process was told to stop.
+const rollbackTime = 5 * time.Minute
+
+// onFailure gives the manifest's policy: rollback where there is a release to go back to.
+func (w *work) onFailure() string {
+	if p := w.entry.App.OnFailure; p != "" {
+		return p
+	}
+	if w.seal.release > 0 || w.seal.foreign {
+		return "rollback"
+	}
+	return "none"
+}
+
+// rollBack puts the observed configs back under the leases that are held, and proves them as a
+// deploy would.
+func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) error {
+	now, err := w.Fly.Observe(ctx, w.entry.App.Name)
+	if err != nil {
+		return err
+	}
+	undo := plan.Undo(now, done)
+	if undo.Empty() {
+		w.detail += "; nothing had been changed"
+		return nil
+	}
+	w.log.InfoContext(ctx, "rolling back", "stages", len(undo.Stages))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	if _, err = w.applyAll(ctx, ch, undo, false); err == nil {
+		err = ch.Prove(ctx, plan.ProofOfUndo(w.entry.App.Name, done))
+	}
+	w.changes = append(w.changes, undo.Summary()...)
+	if err == nil {
+		w.detail += "; the machines were put back to what they were before, and that was proven"
+		return nil
+	}
+	if errors.Is(err, fly.ErrUntrusted) || errors.Is(err, ErrUntrusted) {
+		return err
+	}
+	w.outcome = job.Failed
+	w.detail += fmt.Sprintf("; putting them back did not work: %v", err)
+	return nil
+}

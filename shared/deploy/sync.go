@@ -1,0 +1,57 @@
+package deploy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// Syncer turns a config tree into catalog entries and jobs. It is safe for concurrent use.
+type Syncer struct {
+	Source *source.Client
+	// Catalog, Sweeper, Index and Jobs are the queue's.
+	Catalog Catalog
+	Sweeper Sweeper
+	Index   Index
+	Jobs    Jobs
+	// Manifest says how manifests are read; its Repos is the syncer's own.
+	Manifest manifest.Options
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Catalog takes what a sync found. Each call may be repeated.
+type Catalog interface {
+	// BeginGeneration gives the number of a new generation of the tree.
+	BeginGeneration(ctx context.Context, tree job.Config) (int64, error)
+	// WriteEntries writes entries that nobody reads before the switch. It leaves out apps that
+	// another tree has, and names them.
+	WriteEntries(ctx context.Context, tree job.Config, gen int64, entries []catalog.Entry) ([]queue.Conflict, error)
+	// SwitchGeneration makes a generation the current one, unless a newer sync has been there.
+	SwitchGeneration(ctx context.Context, s queue.Switch) (bool, error)
+}
+
+// Sweeper tidies up after syncs.
+type Sweeper interface {
+	// DropGenerations deletes what generations other than the current one have left.
+	DropGenerations(ctx context.Context, tree job.Config) error
+}
+
+// Index reads the current generations of the catalog.
+type Index interface {
+	Entry(ctx context.Context, app string) (catalog.Entry, bool, error)
+	Entries(ctx context.Context, configID string) ([]catalog.Entry, error)
+	Routes(ctx context.Context, p catalog.Push, limit int) ([]catalog.Route, bool, error)
+}
+
+// Jobs pushes jobs and says what apps are, and are wished to be.
+type Jobs interface {
+	Push(ctx context.Context, d queue.Delivery) (queue.Answer, bool, error)
+	AppStates(ctx context.Context, apps []string) (map[string]queue.AppState, error)
+}

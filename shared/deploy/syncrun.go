@@ -1,0 +1,148 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// Sync reads the job's config tree, or sorts out a push that concerns many apps of one repository,
+// and pushes the jobs that follow from it. It may be called again at any time: it judges by what was
+// deployed or wished and names the same jobs.
+//
+// The error wraps job.ErrRejected when nothing of the tree could be read; nothing is changed then.
+// Mistakes in some apps reject the job too, but only after the others went on: Result.Jobs has them.
+func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
+	if req.Job.Config.Repo == "" {
+		return s.fanOut(ctx, req)
+	}
+	at, err := s.commit(ctx, req)
+	if err != nil {
+		return job.Result{}, err
+	}
+	res := job.Result{ConfigCommit: at.Hash}
+	r, err := s.read(ctx, req.Job.Config, at)
+	if err != nil {
+		return res, err
+	}
+	res.Warnings = append(res.Warnings, r.warnings...)
+	old, err := s.Index.Entries(ctx, req.Job.Config.ID())
+	if err != nil {
+		return res, err
+	}
+	gone := r.carryOver(old)
+	j := req.Job
+	if req.ConfigOrder != (job.Order{}) {
+		// the half that was read may be newer than the job
+		j.Order = req.ConfigOrder
+	}
+	switched, conflicts, err := s.write(ctx, j, at, r.entries)
+	if err != nil {
+		return res, err
+	}
+	if !switched {
+		res.Outcome, res.Detail = job.Superseded, "a newer sync of "+req.Job.Config.ID()+" has been there"
+		return res, nil
+	}
+	for _, c := range conflicts {
+		r.refused = append(r.refused, fmt.Sprintf("app %s belongs to the config tree %s: it stays there until that tree no longer names it", c.App, c.Config))
+		delete(r.fresh, c.App)
+	}
+	res.Jobs, err = s.pushChanged(ctx, j, at, r)
+	if err != nil {
+		return res, err
+	}
+	pruned, err := s.prune(ctx, j, gone)
+	if err != nil {
+		return res, err
+	}
+	res.Jobs = append(res.Jobs, pruned...)
+	return r.finish(res, gone), nil
+}
+
+// commit decides where the tree is read.
+func (s *Syncer) commit(ctx context.Context, req Request) (source.Commit, error) {
+	for _, half := range []*job.Half{req.Config, &req.Job.Half} {
+		if half != nil && half.Commit != "" && half.Side == job.ConfigSide && sameConfig(req.Job.Config, *half) {
+			return source.Commit{Hash: half.Commit, Ref: half.Ref}, nil
+		}
+	}
+	return resolveTree(ctx, s.Source, req.Job.Config)
+}
+
+// reading is what a sync found in a tree.
+type reading struct {
+	entries  []catalog.Entry
+	fresh    map[string]bool
+	problems manifest.Problems
+	refused  []string
+	warnings []string
+	unread   bool
+}
+
+// read fetches the tree and makes entries of its apps.
+func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (reading, error) {
+	ts := &trees{client: s.Source}
+	defer func() { _ = ts.Close() }()
+	read, problems, err := ts.read(ctx, tree, at, s.Manifest)
+	if err != nil {
+		return reading{}, err
+	}
+	if len(read.Apps) == 0 && len(problems) > 0 {
+		return reading{}, job.Reject(problems)
+	}
+	r := reading{fresh: map[string]bool{}, problems: problems, unread: problems.HideApps() || len(read.Unread) > 0}
+	for _, p := range read.Warnings {
+		r.warnings = append(r.warnings, p.String())
+	}
+	for _, e := range read.Apps {
+		sum, err := ConfigDigest(e)
+		if err != nil {
+			r.problems = append(r.problems, manifest.Problem{Repo: e.Repo, File: e.File, App: e.App.Name, Text: err.Error()})
+			continue
+		}
+		r.entries = append(r.entries, entryOf(e, tree, at, sum))
+		r.fresh[e.App.Name] = true
+	}
+	return r, nil
+}
+
+// entryOf gives what the catalog keeps of an app.
+func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) catalog.Entry {
+	src := catalog.Source{}
+	if s := e.App.Source; s.Type == "git" {
+		src = catalog.Source{Repo: s.Repo, Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
+		if s.Ref.Semver != "" {
+			src.Ref = "refs/tags/*"
+		}
+	}
+	return catalog.Entry{
+		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
+		Auto:      e.App.Sync.Auto == nil || *e.App.Sync.Auto,
+		Prune:     e.App.Sync.Prune != nil && *e.App.Sync.Prune,
+		DependsOn: e.App.DependsOn,
+	}
+}
+
+// carryOver keeps the old entries of apps that could not be read, and gives those that the tree no
+// longer names. When something may hide apps, nothing is concluded from an app's absence.
+func (r *reading) carryOver(old []catalog.Entry) (gone []catalog.Entry) {
+	for _, e := range old {
+		switch {
+		case r.fresh[e.App]:
+		case r.unread || slices.ContainsFunc(r.problems, func(p manifest.Problem) bool { return p.App == e.App || path.Dir(p.File) == path.Clean(e.Dir) }):
+			r.entries = append(r.entries, e)
+		default:
+			gone = append(gone, e)
+		}
+	}
+	slices.SortFunc(r.entries, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
+	return gone
+}

@@ -1,0 +1,59 @@
+package deploy
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gigurra/flycd/shared/job"
+)
+
+// untouched is the cheapest way to unchanged: neither commit has moved since the last result, and
+// Fly shows the machines exactly as they were proven. It costs one ls-remote, or one question to a
+// registry, and no clone. It reports false whenever that cannot be known so cheaply.
+func (w *work) untouched(ctx context.Context) (bool, error) {
+	last, e := w.req.Last, w.req.Entry
+	if w.force() || last.Fingerprint == "" || !last.Outcome.Done() || e == nil {
+		return false, nil
+	}
+	if last.ConfigCommit == "" || last.ConfigCommit != w.configAt.Hash || e.Commit != w.configAt.Hash || e.Digest != last.ConfigDigest {
+		return false, nil
+	}
+	same, err := w.sourceStands(ctx)
+	if err != nil || !same {
+		return false, err
+	}
+	o, err := w.Fly.Observe(ctx, w.req.Job.App)
+	if err != nil {
+		return false, err
+	}
+	if fingerprint(o) != last.Fingerprint || !rests(o) {
+		return false, nil
+	}
+	w.outcome, w.fingerprint, w.image = job.Unchanged, last.Fingerprint, last.Image
+	w.marks = mark{digests: Digests{Config: last.ConfigDigest, Source: last.SourceDigest}, release: last.Release}
+	w.log.InfoContext(ctx, "unchanged", "config_commit", w.configAt.Hash, "source_commit", w.sourceAt.Hash)
+	return true, nil
+}
+
+// sourceStands reports whether the source is what it was at the last result.
+func (w *work) sourceStands(ctx context.Context) (bool, error) {
+	last, src := w.req.Last, w.req.Entry.Source
+	if src.Repo != "" {
+		at, err := w.sourceCommitOf(ctx, w.req.Source, src.Repo, entryRef(src))
+		if err != nil {
+			return false, err
+		}
+		w.sourceAt = at
+		return at.Hash == last.SourceCommit && last.SourceCommit != "", nil
+	}
+	// An image's source digest is the digest that its tag stood for.
+	if !strings.HasPrefix(last.SourceDigest, "sha256:") {
+		return true, nil
+	}
+	name, _, _ := strings.Cut(last.Image, "@")
+	ref, err := w.Images.Resolve(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	return ref.Digest == last.SourceDigest, nil
+}
