@@ -47,7 +47,7 @@ func NewHTTP() *http.Client {
 // by moments.
 func (l *Launcher) List(ctx context.Context) ([]Machine, error) {
 	var all []flyMachine
-	if err := l.call(ctx, http.MethodGet, "/machines", nil, &all); err != nil {
+	if err := l.call(ctx, ask{method: http.MethodGet, path: "/machines"}, &all); err != nil {
 		return nil, fmt.Errorf("list machines of %s: %w", l.App, err)
 	}
 	if all == nil {
@@ -64,7 +64,7 @@ func (l *Launcher) List(ctx context.Context) ([]Machine, error) {
 
 // End destroys a machine, whatever it is doing. Ending a machine that is gone is no error.
 func (l *Launcher) End(ctx context.Context, m Machine) error {
-	err := l.call(ctx, http.MethodDelete, "/machines/"+url.PathEscape(m.ID)+"?force=true", nil, nil)
+	err := l.call(ctx, ask{method: http.MethodDelete, path: "/machines/" + url.PathEscape(m.ID) + "?force=true"}, nil)
 	var f refusal
 	if errors.As(err, &f) && f.status == http.StatusNotFound {
 		return nil
@@ -84,7 +84,7 @@ func (l *Launcher) Check(ctx context.Context) error {
 	if _, err := ParseSize(l.Size); err != nil {
 		return err
 	}
-	if err := l.call(ctx, http.MethodGet, "", nil, nil); err != nil {
+	if err := l.call(ctx, ask{method: http.MethodGet}, nil); err != nil {
 		return fmt.Errorf("read app %s: %w", l.App, err)
 	}
 	return nil
@@ -92,7 +92,7 @@ func (l *Launcher) Check(ctx context.Context) error {
 
 func (l *Launcher) create(ctx context.Context, req createRequest) (Machine, error) {
 	var made flyMachine
-	if err := l.call(ctx, http.MethodPost, "/machines", req, &made); err != nil {
+	if err := l.call(ctx, ask{http.MethodPost, "/machines", req}, &made); err != nil {
 		return Machine{}, fmt.Errorf("create machine: %w", err)
 	}
 	m, ok := made.machine()
@@ -104,25 +104,28 @@ func (l *Launcher) create(ctx context.Context, req createRequest) (Machine, erro
 
 func (l *Launcher) read(ctx context.Context, id string) (Machine, bool, error) {
 	var f flyMachine
-	if err := l.call(ctx, http.MethodGet, "/machines/"+url.PathEscape(id), nil, &f); err != nil {
+	if err := l.call(ctx, ask{method: http.MethodGet, path: "/machines/" + url.PathEscape(id)}, &f); err != nil {
 		return Machine{}, false, fmt.Errorf("read machine %s: %w", id, err)
 	}
 	m, ok := f.machine()
 	return m, ok, nil
 }
 
+// ask is a request under the app.
+type ask struct {
+	method, path string
+	// body is sent as JSON; nil sends none.
+	body any
+}
+
 // call makes one request under the app. It never repeats one: what an error means is the caller's to
 // judge.
-func (l *Launcher) call(ctx context.Context, method, path string, in, out any) error {
-	req, err := l.newRequest(ctx, method, path, in)
+func (l *Launcher) call(ctx context.Context, a ask, out any) error {
+	req, err := l.newRequest(ctx, a)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotSent, err)
 	}
-	client := l.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	resp, err := client.Do(req)
+	resp, err := l.client().Do(req)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
@@ -148,10 +151,18 @@ func (l *Launcher) call(ctx context.Context, method, path string, in, out any) e
 	return nil
 }
 
-func (l *Launcher) newRequest(ctx context.Context, method, path string, in any) (*http.Request, error) {
+func (l *Launcher) client() *http.Client {
+	if l.HTTP != nil {
+		return l.HTTP
+	}
+	l.once.Do(func() { l.own = NewHTTP() })
+	return l.own
+}
+
+func (l *Launcher) newRequest(ctx context.Context, a ask) (*http.Request, error) {
 	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
+	if a.body != nil {
+		b, err := json.Marshal(a.body)
 		if err != nil {
 			return nil, fmt.Errorf("encode request: %w", err)
 		}
@@ -161,11 +172,11 @@ func (l *Launcher) newRequest(ctx context.Context, method, path string, in any) 
 	if base == "" {
 		base = defaultBaseURL
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(base, "/")+"/v1/apps/"+url.PathEscape(l.App)+path, body)
+	req, err := http.NewRequestWithContext(ctx, a.method, strings.TrimRight(base, "/")+"/v1/apps/"+url.PathEscape(l.App)+a.path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	if in != nil {
+	if a.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 		// Without it the transport may send a request a second time when a kept connection turns
 		// out to be closed.
@@ -268,5 +279,4 @@ func (f refusal) nothingMade() bool {
 // machineIDs are the words of the answer that look like a machine's id.
 func (f refusal) machineIDs() []string { return machineID.FindAllString(f.text, 3) }
 
-//nolint:gochecknoglobals // a compiled expression
 var machineID = regexp.MustCompile(`\b[0-9a-f]{14}\b`)

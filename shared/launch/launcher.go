@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type Launcher struct {
 	Token string
 	// UserAgent is sent along; empty means flycd.
 	UserAgent string
-	// HTTP makes the calls; nil means a client of NewHTTP's kind.
+	// HTTP makes the calls; nil means one that NewHTTP makes.
 	HTTP *http.Client
 	// Env is handed to each machine beside FLYCD_JOB, FLYCD_ATTEMPT and FLYCD_DEADLINE. It can be
 	// read back through Fly's API: no secret belongs in it.
@@ -39,6 +40,9 @@ type Launcher struct {
 	Log *slog.Logger
 	// Now may be nil: the clock.
 	Now func() time.Time
+
+	once sync.Once
+	own  *http.Client
 }
 
 // Launch makes the machine for a runner, or finds the one that an earlier call made. It is safe to

@@ -63,11 +63,11 @@ func ParseName(name string) (id job.ID, attempt int, ok bool) {
 
 // flyMachine holds the fields of the Machines API's machine that are needed here.
 type flyMachine struct {
-	ID        string      `json:"id"`
-	Name      string      `json:"name"`
-	State     string      `json:"state"`
-	Region    string      `json:"region"`
-	CreatedAt string      `json:"created_at"`
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	State     string     `json:"state"`
+	Region    string     `json:"region"`
+	CreatedAt string     `json:"created_at"`
 	Config    *flyConfig `json:"config"`
 }
 

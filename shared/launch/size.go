@@ -25,7 +25,8 @@ func ParseSize(size string) (Guest, error) {
 		size = DefaultSize
 	}
 	name, memory, hasMemory := strings.Cut(size, ":")
-	g, least, most := Guest{}, 0, 0
+	var g Guest
+	var least, most int
 	switch count, isShared := strings.CutPrefix(name, "shared-cpu-"); {
 	case isShared && oneOf(count, "1x", "2x", "4x", "6x", "8x"):
 		g.CPUKind, g.CPUs, least, most = "shared", leading(count), 256, 2048
