@@ -1,0 +1,140 @@
+package image
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+func request() Request {
+	return Request{
+		Dir: "/ctx", Dockerfile: "docker/web.Dockerfile", Ignorefile: "docker/web.ignore", Target: "prod",
+		Args: map[string]string{"B": "2", "A": "1 and more"}, App: "web", Tag: "t-abc", NoCache: true,
+	}
+}
+
+func TestBuildctlCommandLine(t *testing.T) {
+	b := Buildctl{Addr: "tcp://builder:1234", Insecure: true, Logins: map[string]Login{"r": {"x", manifest.NewSecret("s3cret")}}}
+	got := b.args(request(), "registry.fly.io/web:t-abc", "/private/metadata.json")
+	want := []string{
+		"--addr", "tcp://builder:1234", "build", "--progress", "plain", "--frontend", "dockerfile.v0",
+		"--local", "context=/ctx", "--local", "dockerfile=/ctx/docker",
+		"--opt", "filename=web.Dockerfile", "--opt", "platform=linux/amd64", "--opt", "target=prod",
+		"--opt", "build-arg:A=1 and more", "--opt", "build-arg:B=2", "--no-cache",
+		"--output", "type=image,name=registry.fly.io/web:t-abc,push=true,registry.insecure=true",
+		"--metadata-file", "/private/metadata.json",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFlyctlCommandLineHoldsNoToken(t *testing.T) {
+	f := Flyctl{Token: manifest.NewSecret("s3cret"), Registry: "localhost:5000"}
+	got := f.args(request(), "/private/fly.toml")
+	want := []string{
+		"deploy", "/ctx", "--config", "/private/fly.toml", "--app", "web", "--build-only", "--push", "--image-label", "t-abc",
+		"--dockerfile", "/ctx/docker/web.Dockerfile", "--ignorefile", "/ctx/docker/web.ignore", "--build-target", "prod",
+		"--build-arg", "A=1 and more", "--build-arg", "B=2", "--no-cache",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	wantEnv := []string{"FLY_NO_UPDATE_CHECK=1", "NO_COLOR=1", "FLY_API_TOKEN=s3cret", "FLY_REGISTRY_HOST=localhost:5000"}
+	if diff := cmp.Diff(wantEnv, f.env()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoginsAreForTheirOwnerAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeLogins(dir, map[string]Login{"registry.fly.io": {"x", manifest.NewSecret("s3cret")}, "docker.io": {"me", manifest.NewSecret("p")}}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "config.json")
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode = %v %v, want 0600", info.Mode(), err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"auths":{"https://index.docker.io/v1/":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("me:p")) +
+		`"},"registry.fly.io":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("x:s3cret")) + `"}}}`
+	if string(text) != want {
+		t.Errorf("got %s, want %s", text, want)
+	}
+}
+
+func TestUsersFailureIsRejectedAndBuildersIsNot(t *testing.T) {
+	run := func(script string) error {
+		return judge("build web", program{path: "/bin/sh", args: []string{"-c", script}}.run(t.Context()))
+	}
+	err := run("for i in $(seq 30); do echo step $i; done; echo 'process \"go build\" did not complete successfully: exit code: 1' >&2; exit 1")
+	if !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "did not complete") {
+		t.Errorf("error = %v, want a rejection with the last lines", err)
+	}
+	if strings.Contains(err.Error(), "step 3\n") {
+		t.Errorf("error = %v, want only the last lines", err)
+	}
+	err = run("echo 'error: listing workers for Build: dial tcp 127.0.0.1:1: connect: connection refused' >&2; exit 1")
+	if err == nil || errors.Is(err, job.ErrRejected) {
+		t.Errorf("error = %v, want one that may be tried again", err)
+	}
+}
+
+func TestCancelledBuildEndsItsProgram(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("the job was called off")
+	started := &signal{seen: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() {
+		done <- judge("build web", program{path: "/bin/sh", args: []string{"-c", "echo started; exec sleep 600"}, log: started}.run(ctx))
+	}()
+	<-started.seen
+	cancel(why)
+	if err := <-done; !errors.Is(err, why) || errors.Is(err, job.ErrRejected) {
+		t.Errorf("error = %v, want the cause of the cancellation", err)
+	}
+}
+
+// signal closes seen at the first write.
+type signal struct{ seen chan struct{} }
+
+func (s *signal) Write(p []byte) (int, error) {
+	select {
+	case <-s.seen:
+	default:
+		close(s.seen)
+	}
+	return len(p), nil
+}
+
+func TestDigestIsReadFromMetadata(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "metadata.json")
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	for text, want := range map[string]string{
+		`{"containerimage.digest":"` + digest + `","image.name":"x"}`: digest,
+		`{"containerimage.digest":"latest"}`:                          "",
+		`{}`:                                                          "",
+		`nonsense`:                                                    "",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readDigest(file)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %q %v, want %q", text, got, err, want)
+		}
+	}
+}
