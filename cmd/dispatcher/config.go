@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/launch"
+)
+
+// config is what the environment says. Only this file reads it. The field order is the order of
+// --help.
+type config struct {
+	WebhookSecret     string `env:"FLYCD_WEBHOOK_SECRET" help:"secret of the webhooks, or several, comma separated: any of them verifies; required"`
+	WebhookSecretFile string `env:"FLYCD_WEBHOOK_SECRET_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET"`
+	RedisURL          string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
+	RedisURLFile      string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
+	RedisPrefix       string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+
+	ConfigRepos []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated: their pushes are known even when Redis is empty"`
+
+	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may make machines in the runner app; required"`
+	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" envDefault:"https://api.machines.dev" help:"the Machines API; http://_api.internal:4280 on Fly, or a flycd sim"`
+	RunnerApp    string `env:"FLYCD_RUNNER_APP" help:"the app that runner machines are made in; required"`
+	RunnerImage  string `env:"FLYCD_RUNNER_IMAGE" help:"image of the runner machines; required"`
+	RunnerRegion string `env:"FLYCD_RUNNER_REGION" help:"region of the runner machines; empty leaves it to Fly"`
+	RunnerSize   string `env:"FLYCD_RUNNER_SIZE" envDefault:"shared-cpu-1x:512MB" help:"size of the runner machines"`
+	MaxRunners   int    `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once; the rest waits in the stream"`
+
+	NextURL       string `env:"FLYCD_NEXT_URL" help:"this dispatcher's address as a finishing runner reaches it, ending in /next; handed to the runners"`
+	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of POST /next; without one it refuses everybody"`
+	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+
+	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /next, GET /healthz"`
+	PrivatePort int    `env:"FLYCD_PRIVATE_PORT" envDefault:"-1" help:"private port: GET /metrics; -1 is none"`
+	Log         string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
+
+	// Roots and Secrets are what ConfigRepos and WebhookSecret say.
+	Roots   []job.Config `env:"-"`
+	Secrets []string     `env:"-"`
+}
+
+// readConfig reads and judges the environment. Its error names everything that is wrong at once.
+func readConfig(environ []string) (config, error) {
+	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: env.ToMap(environ)})
+	if err != nil {
+		return config{}, fmt.Errorf("read the environment: %w", err)
+	}
+	for _, f := range []struct{ value, file *string }{
+		{&cfg.WebhookSecret, &cfg.WebhookSecretFile},
+		{&cfg.RedisURL, &cfg.RedisURLFile},
+		{&cfg.APIToken, &cfg.APITokenFile},
+		{&cfg.NextToken, &cfg.NextTokenFile},
+	} {
+		if *f.value == "" {
+			*f.value = strings.TrimSpace(*f.file)
+		}
+	}
+	return cfg, cfg.judge()
+}
+
+func (c *config) judge() error {
+	var errs []error
+	for _, s := range strings.Split(c.WebhookSecret, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			c.Secrets = append(c.Secrets, s)
+		}
+	}
+	if len(c.Secrets) == 0 {
+		errs = append(errs, errors.New("FLYCD_WEBHOOK_SECRET is not set: without it anybody could start a deploy. Choose a long random text and give the same to the forge's webhook"))
+	}
+	for _, f := range []struct{ name, value, hint string }{
+		{"REDIS_URL", c.RedisURL, "such as redis://localhost:6379, or what fly redis create printed"},
+		{"FLY_API_TOKEN", c.APIToken, "such as what fly tokens create deploy -a RUNNER_APP prints"},
+		{"FLYCD_RUNNER_APP", c.RunnerApp, "the Fly app that runner machines are made in"},
+		{"FLYCD_RUNNER_IMAGE", c.RunnerImage, "the image that Dockerfile.runner makes"},
+	} {
+		if f.value == "" {
+			errs = append(errs, fmt.Errorf("%s is not set: %s", f.name, f.hint))
+		}
+	}
+	for _, s := range c.ConfigRepos {
+		if strings.TrimSpace(s) == "" {
+			continue
+		}
+		root, err := job.ParseConfig(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("FLYCD_CONFIG_REPOS: %w", err))
+		}
+		c.Roots = append(c.Roots, root)
+	}
+	if _, err := launch.ParseSize(c.RunnerSize); err != nil {
+		errs = append(errs, fmt.Errorf("FLYCD_RUNNER_SIZE: %w", err))
+	}
+	if c.MaxRunners < 1 {
+		errs = append(errs, fmt.Errorf("FLYCD_MAX_RUNNERS=%d: at least 1, or no job ever runs", c.MaxRunners))
+	}
+	if _, err := c.logger(io.Discard); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// logger reads FLYCD_LOG: a format and a level, in any order.
+func (c *config) logger(w io.Writer) (*slog.Logger, error) {
+	opts, asJSON := &slog.HandlerOptions{Level: slog.LevelInfo}, false
+	for word := range strings.SplitSeq(c.Log, ",") {
+		var level slog.Level
+		switch word = strings.TrimSpace(word); {
+		case word == "json" || word == "text" || word == "":
+			asJSON = asJSON || word == "json"
+		case level.UnmarshalText([]byte(word)) == nil:
+			opts.Level = level
+		default:
+			return nil, fmt.Errorf("FLYCD_LOG=%q: expected text or json, and debug, info, warn or error", c.Log)
+		}
+	}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, opts)), nil
+}
+
+// runnerEnv is what every runner is told. It can be read back through Fly's API, so there is no secret
+// in it: those are Fly secrets of the runner app.
+func (c *config) runnerEnv(environ []string) map[string]string {
+	given, out := env.ToMap(environ), map[string]string{}
+	for _, name := range []string{"FLYCD_REDIS_PREFIX", "FLYCD_NEXT_URL", "FLYCD_LOG", "FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL"} {
+		if v := given[name]; v != "" {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func writeHelp(w io.Writer) {
+	fmt.Fprint(w, "dispatcher takes webhooks, queues jobs in Redis and makes a Fly Machine for each.\n\nIt takes no arguments; the environment sets it up:\n\n")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := reflect.TypeFor[config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if name == "-" {
+			continue
+		}
+		text := f.Tag.Get("help")
+		if d := f.Tag.Get("envDefault"); d != "" {
+			text += " (default " + d + ")"
+		}
+		fmt.Fprintf(table, "  %s\t%s\n", name, text)
+	}
+	_ = table.Flush()
+}
