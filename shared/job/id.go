@@ -9,6 +9,7 @@ import (
 
 const idLength = 26
 
+//nolint:gochecknoglobals // an encoding is a table
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // Push is what makes two events the same push.

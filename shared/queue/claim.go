@@ -204,7 +204,7 @@ func (q *Queue) GiveBack(ctx context.Context, c *Claim, g GiveBack) (retrying bo
 // reports false, and counts nothing, when it must not: the attempts are spent, the job was
 // cancelled, a newer wish is parked, or the claim does not stand. Then call GiveBack.
 func (q *Queue) Retry(ctx context.Context, c *Claim, detail string) (again bool, err error) {
-	n, err := q.run(ctx, "retry.lua", string(c.Job.ID), fence(c), q.Times.Failed, detail).Int()
+	n, err := q.run(ctx, "retry.lua", string(c.Job.ID), fence(c), q.Times.Failed, c.FailedAttempts+1, detail).Int()
 	if err != nil {
 		return false, fmt.Errorf("retry job %s: %w", c.Job.ID, err)
 	}

@@ -71,7 +71,7 @@ func (q *Queue) Push(ctx context.Context, d Delivery) (answer Answer, replay boo
 		if !first {
 			text += ","
 		}
-		replay, text, err = q.pushChunk(ctx, d.GUID, wishes[:n], text, tail)
+		replay, text, err = q.pushChunk(ctx, d.GUID, wishes[:n], [2]string{text, tail})
 		if err != nil {
 			return Answer{}, false, fmt.Errorf("push %d jobs: %w", len(d.Jobs), err)
 		}
@@ -94,9 +94,11 @@ func answerEnd(ignored string) (string, error) {
 	return `],"ignored":` + string(why) + "}", err
 }
 
-func (q *Queue) pushChunk(ctx context.Context, guid string, wishes []wish, head, tail string) (bool, string, error) {
+// pushChunk pushes the wishes; around is the answer's JSON before the first and after the last of
+// them. It returns the answer so far, or the one that was given before.
+func (q *Queue) pushChunk(ctx context.Context, guid string, wishes []wish, around [2]string) (replay bool, answer string, err error) {
 	args := make([]any, 0, 5+len(wishes)*13)
-	args = append(args, guid, q.Times.keep(), q.Times.keep(), head, tail)
+	args = append(args, guid, q.Times.keep(), q.Times.keep(), around[0], around[1])
 	for _, w := range wishes {
 		args = append(args, w.id, w.kind, w.subject, w.stream, w.json, w.side, w.half, w.unpinned,
 			w.time, w.before, w.after, w.force, w.answer)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Schema is the version of the public layout of keys that this program speaks.
@@ -57,6 +58,9 @@ func Open(url, prefix string) (*Queue, error) {
 	o.ConnMaxIdleTime = 40 * time.Second
 	// An answer that got lost may be asked for again: every script is safe to repeat.
 	o.MaxRetries = 2
+	// Commands are billed: none of them is about the connection itself.
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -24,9 +25,11 @@ type Launch struct {
 // active. The job is launching from then on: launch it, or call Unlaunch; one that is forgotten
 // is found by Due after its start deadline.
 func (q *Queue) Take(ctx context.Context, most int) (Launch, bool, error) {
+	token := rand.Text()
 	for ctx.Err() == nil {
 		start := time.Now()
-		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(), takeEntries).Slice()
+		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(),
+			takeEntries, token).Slice()
 		if err != nil {
 			return Launch{}, false, fmt.Errorf("take job: %w", err)
 		}

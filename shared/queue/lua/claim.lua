@@ -7,7 +7,7 @@
 -- ARGV[5]  seconds that an ended job is kept
 -- Returns  {0, state} when refused, else
 --          {1, JSON, fence, hold ms, ms to the run deadline, failed, lost,
---           desired as a flat list, app as a flat list, catalog entry or '', stream entry}
+--           desired as a flat list, app or config tree as a flat list, catalog entry or ''}
 --
 -- Only from launching at its attempt; again for the same machine is fine and gives the same fence.
 
@@ -34,7 +34,7 @@ end
 local hold = math.min(tonumber(ARGV[4]), math.max(j.deadline - at, 0))
 redis.call('ZADD', P .. 'active', text(at + hold), j.id)
 local name = string.match(j.subject, ':(.*)')
-local app = redis.call('HGETALL', s)
+local app = redis.call('HGETALL', j.kind == 'plan' and P .. 'app:' .. name or s)
 local config = redis.call('HGET', P .. 'app:' .. name, 'config')
 local entry = ''
 if config then

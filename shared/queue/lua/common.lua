@@ -25,13 +25,13 @@ end
 -- load reads what the moves need of a job; nil when there is none or it is no hash.
 local function load(id)
   local m = redis.pcall('HMGET', P .. 'job:' .. id, 'state', 'stream', 'entry', 'subject', 'kind', 'attempt',
-    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline')
+    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline', 'side')
   if m.err or not m[1] or not m[4] then return nil end
   return {
     id = id, state = m[1], stream = m[2] or 'jobs', entry = m[3] or '', subject = m[4], kind = m[5] or '',
     attempt = tonumber(m[6]) or 0, failed = tonumber(m[7]) or 0, lost = tonumber(m[8]) or 0,
     machine = m[9] or '', fence = m[10] or '', time = tonumber(m[11]) or 0, before = m[12] or '',
-    after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0,
+    after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0, side = m[16] or '',
   }
 end
 
@@ -43,6 +43,14 @@ local function compare(a, b)
   local follows, precedes = a.before == b.after, b.before == a.after
   if follows == precedes then return 0 end
   return follows and 1 or -1
+end
+
+-- outranks tells whether job a, which arrives later, takes the place of b, which waits for the same
+-- subject. A destroy follows from the config; a push to the source does not contradict it.
+local function outranks(a, b)
+  if a.kind ~= b.kind and a.side == 'source' then return false end
+  if a.kind ~= b.kind and b.side == 'source' then return true end
+  return compare(a, b) >= 0
 end
 
 -- active tells whether a state has a machine.
@@ -93,6 +101,17 @@ local function dead(j, why, at, ttl)
   close(j, 'failed', at, ttl)
 end
 
+-- holder gives the active job of a subject. A job that is gone, with the server's memory or by
+-- hand, holds nothing.
+local function holder(subject)
+  local id = redis.call('HGET', P .. subject, 'active')
+  if not id then return nil end
+  local j = load(id)
+  if j and active(j.state) then return id end
+  redis.call('HDEL', P .. subject, 'active', 'active_kind')
+  return nil
+end
+
 -- free ends the hold that an active job has on its subject.
 local function free(j)
   unqueue(j)
@@ -116,7 +135,7 @@ local function back(j, due, at, ttl)
   local id = redis.call('HGET', s, 'next')
   local n = id and id ~= j.id and load(id)
   if n and pending(n.state) then
-    if compare(n, j) >= 0 then
+    if outranks(n, j) then
       supersede(j, n.id, at, ttl)
       follow(j.subject)
       return 'superseded'

@@ -9,7 +9,7 @@
 -- ARGV[7]   config half that was deployed, as claimed; empty: none
 -- ARGV[8]   source half, likewise
 -- ARGV[9]   force, as claimed
--- ARGV[10…] pairs for the job's hash and, when done, the subject's: digest, commits, image, release
+-- ARGV[10…] pairs for the job's hash and, when done, the subject's: detail first, then digest, commits …
 -- Returns   1, or 0 when the fence is not the current one.
 --
 -- Safe to repeat: a job that ended so under this fence answers 1. What was deployed is cleared by
@@ -40,6 +40,6 @@ elseif j.kind == 'destroy' and ARGV[6] == '1' then
   redis.call('HDEL', s, 'result', 'judged', 'hold')
   for i = 1, #facts, 2 do redis.call('HDEL', s, facts[i]) end
 end
-close(j, ARGV[3], at, ttl)
+if ARGV[3] == 'failed' then dead(j, ARGV[11], at, ttl) else close(j, ARGV[3], at, ttl) end
 follow(j.subject)
 return 1

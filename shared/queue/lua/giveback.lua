@@ -9,13 +9,14 @@
 -- ARGV[7]  first backoff in milliseconds
 -- ARGV[8]  seconds that an ended job is kept
 -- ARGV[9]  why, for people
--- Returns  the job's new state (waiting, delayed, superseded, failed), or '' when the fence is not
---          the current one.
+-- Returns  the job's new state (waiting, delayed, superseded, failed, cancelled), or '' when the
+--          fence is not the current one. Safe to repeat: until the next attempt the fence stays.
 --
 -- Backoff of the nth failed attempt: first × 4^(n-1). A cancelled job ends here.
 
 local j = load(ARGV[1])
-if not j or j.state ~= 'claimed' or j.fence ~= ARGV[2] then return '' end
+if not j or j.fence ~= ARGV[2] or j.fence == '' then return '' end
+if j.state ~= 'claimed' then return j.state end
 local at, ttl = now(), ARGV[8]
 if j.cancel then
   free(j)

@@ -30,28 +30,28 @@ local function wish(j, side, half, unpinned)
 end
 
 -- push adds one job and returns its state.
-local function push(j, json, side, half, unpinned, force, ttl)
+local function push(j, json, half, unpinned, force, ttl)
   local key = P .. 'job:' .. j.id
   local known = redis.call('HGET', key, 'state')
   if known then return known end
-  local by = side ~= '' and wish(j, side, half, unpinned)
+  local by = j.side ~= '' and wish(j, j.side, half, unpinned)
   if force ~= '' and not by then redis.call('HSET', P .. 'desired:' .. j.name, 'force', j.id) end
   local s = P .. j.subject
-  local now_active, next_id = unpack(redis.call('HMGET', s, 'active', 'next'))
+  local busy, next_id = unpack(redis.call('HMGET', s, 'active', 'next'))
   local n = not by and next_id and load(next_id)
   if n and pending(n.state) then
-    if compare(j, n) >= 0 then supersede(n, j.id, AT, ttl) else by = n.id end
+    if outranks(j, n) then supersede(n, j.id, AT, ttl) else by = n.id end
   end
   local state, entry = 'waiting', ''
   if by then
     state = 'superseded'
-  elseif now_active then
+  elseif busy and holder(j.subject) then
     state = 'parked'
   else
     entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
   end
   redis.call('HSET', key, 'job', json, 'kind', j.kind, 'subject', j.subject, 'stream', j.stream, 'state', state,
-    'entry', entry, 'time', text(j.time), 'before', j.before, 'after', j.after, 'queued', text(AT), 'attempt', 0)
+    'side', j.side, 'entry', entry, 'time', text(j.time), 'before', j.before, 'after', j.after, 'queued', text(AT), 'attempt', 0)
   event(j.id, j.subject, state)
   if by then
     redis.call('HSET', key, 'superseded_by', by, 'ended', text(AT))
@@ -73,9 +73,9 @@ for i = 6, #ARGV, 13 do
   local j = {
     id = ARGV[i], kind = ARGV[i + 1], subject = ARGV[i + 2], stream = ARGV[i + 3],
     name = string.match(ARGV[i + 2], ':(.*)'),
-    time = tonumber(ARGV[i + 8]), before = ARGV[i + 9], after = ARGV[i + 10],
+    side = ARGV[i + 5], time = tonumber(ARGV[i + 8]), before = ARGV[i + 9], after = ARGV[i + 10],
   }
-  local state = push(j, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 11], ARGV[3])
+  local state = push(j, ARGV[i + 4], ARGV[i + 6], ARGV[i + 7], ARGV[i + 11], ARGV[3])
   parts[#parts + 1] = ARGV[i + 12] .. state .. '"}'
 end
 local answer = ARGV[4] .. table.concat(parts, ',') .. ARGV[5]

@@ -4,12 +4,14 @@
 -- ARGV[2]  milliseconds until the machine must have claimed it
 -- ARGV[3]  milliseconds until the attempt must be done
 -- ARGV[4]  most entries to look at
+-- ARGV[5]  a token of this call
 -- Returns  {} when nothing waits or too many are active, else
 --          {id, JSON, attempt, ms to the start deadline, ms to the run deadline};
 --          {'', '', 0, 0, 0} when ARGV[4] entries were looked at and all were stale.
 --
 -- The high stream is read first. An entry that is not its job's current one is dropped; one that
--- names no job is poison and goes to the dead stream.
+-- names no job is poison and goes to the dead stream. Safe to repeat with the same token: what it
+-- was given is given again, as long as it is launching.
 
 -- read takes the next entry of one stream, making the group when there is none.
 local function read(stream)
@@ -36,6 +38,19 @@ local function drop(e, why)
   end
 end
 
+-- launch gives the reply for a job that is launching.
+local function launch(id, attempt)
+  local start = redis.call('ZSCORE', P .. 'active', id)
+  local json, run = unpack(redis.call('HMGET', P .. 'job:' .. id, 'job', 'deadline'))
+  return { id, json or '', attempt, tonumber(start) - AT, tonumber(run) - AT }
+end
+
+local token = P .. 'take:' .. ARGV[5]
+local mine = redis.call('GET', token)
+if mine then
+  local j = load(mine)
+  if j and j.state == 'launching' then return launch(mine, j.attempt) end
+end
 if redis.call('ZCARD', P .. 'active') >= tonumber(ARGV[1]) then return {} end
 for _ = 1, tonumber(ARGV[4]) do
   local e = read('jobs') or read('jobs:low')
@@ -47,8 +62,8 @@ for _ = 1, tonumber(ARGV[4]) do
     drop(e)
   else
     local s = P .. j.subject
-    local holder = redis.call('HGET', s, 'active')
-    if holder and holder ~= j.id then
+    local busy = holder(j.subject)
+    if busy and busy ~= j.id then
       unqueue(j)
       redis.call('HSET', P .. 'job:' .. j.id, 'state', 'parked', 'entry', '')
       event(j.id, j.subject, 'parked')
@@ -60,7 +75,8 @@ for _ = 1, tonumber(ARGV[4]) do
       redis.call('HSET', P .. 'job:' .. j.id, 'state', 'launching', 'attempt', attempt, 'machine', '', 'fence', '',
         'launched', text(AT), 'deadline', text(AT + run))
       event(j.id, j.subject, 'launching')
-      return { j.id, redis.call('HGET', P .. 'job:' .. j.id, 'job') or '', attempt, start, run }
+      redis.call('SET', token, j.id, 'EX', 60)
+      return launch(j.id, attempt)
     end
   end
 end
