@@ -130,9 +130,9 @@ func (t *translator) group(name string) Group {
 		NewGuest:     guest,
 		Regions:      t.regions(),
 		ExactRegions: len(t.app.ExtraRegions) > 0,
-		Standby:      t.ha() && len(config.Services) == 0 && len(config.Mounts) == 0,
 	}
 	t.counts(&g)
+	g.Standby = t.ha() && !g.Counted() && len(config.Services) == 0 && len(config.Mounts) == 0
 	return g
 }
 

@@ -63,7 +63,7 @@ func (t *translator) vmGuest(key string, vm manifest.VM) *flygo.MachineGuest {
 	override(&guest.GPUs, vm.GPUs)
 	override(&guest.GPUKind, vm.GPUKind)
 	override(&guest.HostDedicationID, vm.HostDedicationID)
-	override(&guest.PersistRootfs, t.persist(key, vm.PersistRootfs))
+	override(&guest.PersistRootfs, t.persist(key, vm.PersistRootfs)) //nolint:staticcheck // flyctl sends it here, not in rootfs
 	if len(vm.KernelArgs) > 0 {
 		guest.KernelArgs = vm.KernelArgs
 	}

@@ -52,7 +52,7 @@ func needsDedicated(s manifest.Service) bool {
 }
 
 func notHTTP(p manifest.Port) bool {
-	from, to := 0, 0
+	var from, to int
 	switch {
 	case p.Port != nil:
 		from, to = *p.Port, *p.Port

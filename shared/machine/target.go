@@ -62,7 +62,8 @@ type Group struct {
 	Count   *int
 	CountIn map[string]int
 	Create  int
-	// Standby adds one stopped standby to a group that is created.
+	// Standby adds one stopped standby to a group that is created. A group with a count has none: it is
+	// exact.
 	Standby bool
 }
 

@@ -2,62 +2,103 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/gigurra/flycd/shared/machine"
 )
+
+// made is metadata on the first machines of a group without a count: how many were to be made at
+// once. The next update drops it. As long as every machine has it, the first deploy was cut off, and
+// what is missing is made; after that the count is left to Fly.
+const made = "flycd_made"
+
+func madeOf(g machine.Group) string {
+	switch {
+	case g.Standby:
+		return strconv.Itoa(g.Create) + "+standby"
+	case g.Create > 1:
+		return strconv.Itoa(g.Create)
+	}
+	return ""
+}
+
+// cutOff reports whether the machines are the beginning of a first deploy.
+func cutOff(g machine.Group, machines []Machine) bool {
+	want := madeOf(g)
+	return want != "" && !g.Counted() && len(machines) > 0 && !slices.ContainsFunc(machines, func(m Machine) bool {
+		return m.GetMetadataByKey(made) != want
+	})
+}
 
 // fill creates what is missing: up to the exact count, or the first machines of a group or of a
 // region that the manifest lists.
 func (d *decider) fill(dec *decision, active, stay []Machine) error {
 	g := dec.group
-	missing := 0
 	for _, region := range g.Regions {
 		for range d.lacking(dec, region, stay) {
-			create, err := d.create(dec, region)
+			create, err := d.create(dec, beside(region, active))
 			if err != nil {
 				return err
 			}
+			if mark := madeOf(g); mark != "" && !g.Counted() {
+				create.Config.Metadata[made] = mark
+			}
 			dec.creates = append(dec.creates, create)
-			missing++
 		}
 	}
-	if missing > 0 {
+	if len(dec.creates) > 0 {
 		if err := d.refuseMoves(dec); err != nil {
 			return err
 		}
 	}
-	if len(active) == 0 && missing > 0 && g.Standby && !anyStandby(stay) {
-		standby, err := d.create(dec, dec.creates[0].Region)
-		if err != nil {
-			return err
-		}
-		standby.StandbyFor, standby.SkipLaunch = dec.creates[0].Name, true
-		dec.standbys = append(dec.standbys, standby)
-	}
-	return nil
+	return d.standby(dec, actives(dec, stay), stay)
 }
 
-func anyStandby(machines []Machine) bool {
-	for _, m := range machines {
-		if isStandby(m) {
-			return true
-		}
+// actives leaves out the standbys; where the group has services there are none.
+func actives(dec *decision, machines []Machine) []Machine {
+	return slices.DeleteFunc(slices.Clone(machines), func(m Machine) bool { return isStandby(m) && len(dec.config.Services) == 0 })
+}
+
+// beside is the region of a machine where Fly chooses: that of its siblings, if there are any.
+func beside(region string, siblings []Machine) string {
+	if region == "" && len(siblings) > 0 {
+		return siblings[0].Region
 	}
-	return false
+	return region
+}
+
+// standby adds the standby of a group that is made (or made anew elsewhere), or whose making was cut
+// off. Active are the machines that stay and are no standbys.
+func (d *decider) standby(dec *decision, active, stay []Machine) error {
+	fresh := len(active) == 0 && len(dec.creates) > 0
+	if !dec.group.Standby || slices.ContainsFunc(stay, isStandby) || !fresh && !cutOff(dec.group, active) {
+		return nil
+	}
+	var name, region string
+	if fresh {
+		name, region = dec.creates[0].Name, dec.creates[0].Region
+	} else {
+		name, region = active[0].Name, active[0].Region
+	}
+	standby, err := d.create(dec, region)
+	if err != nil {
+		return err
+	}
+	standby.StandbyFor, standby.SkipLaunch = name, true
+	dec.standbys = append(dec.standbys, standby)
+	return nil
 }
 
 // lacking is the number of machines to create in the region.
 func (d *decider) lacking(dec *decision, region string, stay []Machine) int {
-	var active []Machine
-	for _, m := range stay {
-		if !isStandby(m) || len(dec.config.Services) > 0 {
-			active = append(active, m)
-		}
-	}
-	here := len(inRegion(active, region))
+	active := actives(dec, stay)
+	here := inRegion(active, region)
 	n, exact := dec.group.CountOf(region)
 	switch {
-	case exact:
-		return max(n-here, 0)
-	case here > 0 || len(active) > 0 && !dec.group.ExactRegions:
+	case exact, cutOff(dec.group, here):
+		return max(n-len(here), 0)
+	case len(here) > 0 || len(active) > 0 && !dec.group.ExactRegions:
 		return 0
 	}
 	return n
@@ -94,12 +135,12 @@ func (d *decider) volume(dec *decision, step CreateMachine) string {
 		}
 	}
 	for _, v := range d.volumes {
-		if v.Name == step.Volume && v.Region == step.Region {
+		if v.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
 			count++
 		}
 	}
 	for _, v := range d.makes {
-		if v.Volume.Name == step.Volume && v.Region == step.Region {
+		if v.Volume.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
 			count++
 		}
 	}

@@ -67,7 +67,7 @@ func (d *decider) decide(g machine.Group, have []Machine) (decision, error) {
 		active = append(active, m)
 	}
 	stay := d.choose(&dec, active)
-	stay = append(stay, d.chooseStandbys(&dec, standbys, anyWanted(g))...)
+	stay = append(stay, d.chooseStandbys(&dec, standbys)...)
 	if !g.GuestSet {
 		config.Guest = guestOf(g, stay)
 	}
@@ -99,7 +99,7 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 	var stay []Machine
 	for _, region := range dec.group.Regions {
 		here := inRegion(active, region)
-		slices.SortStableFunc(here, better)
+		slices.SortStableFunc(here, better(len(dec.config.Mounts) > 0))
 		if n, exact := dec.group.CountOf(region); exact && len(here) > n {
 			dec.destroy(d.want, here[n:], fmt.Sprintf("group %s has %d machines in %s and should have %d", dec.group.Name, len(here), regionName(region), n))
 			here = here[:n]
@@ -112,7 +112,7 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 		}
 		why := fmt.Sprintf("the manifest does not name region %s", m.Region)
 		switch {
-		case dec.group.Counted(), placed(d.want.Target.App, dec.group.Name, m) && len(mountsOf(m)) == 0:
+		case dec.group.Counted(), placed(d.want.Target.App, dec.group.Name, m) && (len(mountsOf(m)) == 0 || len(dec.config.Mounts) == 0):
 			dec.destroy(d.want, []Machine{m}, why)
 		default:
 			dec.notes = append(dec.notes, fmt.Sprintf("machine %s stays, though %s: without a count in the manifest its place is yours", titleOf(m), why))
@@ -123,19 +123,13 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 	return stay
 }
 
-// chooseStandbys keeps standbys while there is something to stand by for, unless the manifest has an
-// exact count and no high availability.
-func (d *decider) chooseStandbys(dec *decision, standbys []Machine, needed bool) []Machine {
-	if !dec.group.Counted() || needed && dec.group.Standby {
+// chooseStandbys keeps standbys, unless the manifest has an exact count.
+func (d *decider) chooseStandbys(dec *decision, standbys []Machine) []Machine {
+	if !dec.group.Counted() {
 		return standbys
 	}
-	dec.destroy(d.want, standbys, "the manifest's count of group "+dec.group.Name+" leaves no room for a standby")
+	dec.destroy(d.want, standbys, "the manifest's count of group "+dec.group.Name+" is exact, and a standby is not in it")
 	return nil
-}
-
-// anyWanted is true where the group is to have machines at all.
-func anyWanted(g machine.Group) bool {
-	return slices.ContainsFunc(g.Regions, func(region string) bool { n, _ := g.CountOf(region); return n > 0 })
 }
 
 func (dec *decision) destroy(want Intent, machines []Machine, why string) {
@@ -166,16 +160,18 @@ func regionName(region string) string {
 }
 
 // better orders machines by who should stay when there are too many: reachable ones, running ones,
-// those with a volume, healthy ones, old ones.
-func better(a, b Machine) int {
-	return cmp.Or(
-		yes(reachable(b))-yes(reachable(a)),
-		yes(b.State == flygo.MachineStateStarted)-yes(a.State == flygo.MachineStateStarted),
-		yes(len(mountsOf(b)) > 0)-yes(len(mountsOf(a)) > 0),
-		yes(failing(b) == "")-yes(failing(a) == ""),
-		strings.Compare(a.CreatedAt, b.CreatedAt),
-		strings.Compare(a.ID, b.ID),
-	)
+// those that hold the volume that is wanted, healthy ones, old ones.
+func better(mounts bool) func(a, b Machine) int {
+	return func(a, b Machine) int {
+		return cmp.Or(
+			yes(reachable(b))-yes(reachable(a)),
+			yes(b.State == flygo.MachineStateStarted)-yes(a.State == flygo.MachineStateStarted),
+			yes(mounts && len(mountsOf(b)) > 0)-yes(mounts && len(mountsOf(a)) > 0),
+			yes(failing(b) == "")-yes(failing(a) == ""),
+			strings.Compare(a.CreatedAt, b.CreatedAt),
+			strings.Compare(a.ID, b.ID),
+		)
+	}
 }
 
 func yes(b bool) int {

@@ -120,10 +120,15 @@ func (all decisions) addresses(o Observed, want Intent) (allocate []AllocateIP, 
 	return allocate, release
 }
 
-// firstDeploy is true while no group has a machine. A deploy that was cut off between two addresses
-// is still a first one.
+// firstDeploy is true while no group has a machine and some are about to be made. A deploy that was
+// cut off between two addresses is still a first one.
 func (all decisions) firstDeploy() bool {
-	return !slices.ContainsFunc(all.groups, func(d decision) bool {
-		return len(d.kept)+len(d.updates)+len(d.replaces)+len(d.destroys) > 0
-	})
+	creates := 0
+	for _, d := range all.groups {
+		if len(d.kept)+len(d.updates)+len(d.replaces)+len(d.destroys) > 0 {
+			return false
+		}
+		creates += len(d.creates)
+	}
+	return creates > 0
 }

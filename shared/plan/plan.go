@@ -73,7 +73,7 @@ type CreateVolume struct {
 	Volume machine.Volume
 	Region string
 	// Ordinal counts the volumes of this name in the region from 0, attached ones too: the step is
-	// already true where there are more of them than Ordinal.
+	// already true where there are more of them than Ordinal. Without a region it counts all regions.
 	Ordinal int
 	Config  *flygo.MachineConfig
 }
@@ -89,7 +89,8 @@ type CreateMachine struct {
 	// only the one who creates knows the id: it goes into config.standbys and, as FLY_STANDBY_FOR,
 	// into config.env.
 	StandbyFor string
-	// Volume is the name of the volume to attach: an unattached one in the region, whose id goes into
+	// Volume is the name of the volume to attach: an unattached one in the region (without a region: in
+	// any, which is then the machine's), whose id goes into
 	// the first of Config.Mounts. Where that mount names a volume by id already (a machine that is put
 	// back), it is that one.
 	Volume string

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -82,7 +81,7 @@ func normalEnv(o object) {
 // plan.
 func volatile(key string) bool {
 	return strings.HasSuffix(key, "_commit") || strings.HasPrefix(key, "fly_release_") ||
-		key == "fly_flyctl_version" || key == "fly_builder_id"
+		slices.Contains([]string{"fly_flyctl_version", "fly_builder_id", made}, key)
 }
 
 func normalMetadata(o object) {
@@ -153,6 +152,3 @@ func sortHeaders(o object) {
 		}
 	}
 }
-
-// equal compares two normal forms.
-func equal(a, b object) bool { return reflect.DeepEqual(a, b) }
