@@ -1,0 +1,439 @@
+package fly
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+func firstSteps() []plan.Step {
+	return []plan.Step{
+		plan.CreateApp{App: testApp, Org: "personal"},
+		plan.AllocateIP{App: testApp, IP: machine.IP{Type: "v6"}},
+		plan.AllocateIP{App: testApp, IP: machine.IP{Type: "shared_v4"}},
+		plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams"},
+		create("shop-app-ams-0", imageOne),
+		create("shop-app-ams-1", imageOne),
+	}
+}
+
+func TestFirstDeployIsProvenAndRepeatingItChangesNothing(t *testing.T) {
+	w := newWorld(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	if ch.Observed().Exists {
+		t.Fatal("the app exists before it was made")
+	}
+	apply(t, ch, firstSteps()...)
+	for _, name := range []string{"shop-app-ams-0", "shop-app-ams-1"} {
+		if err := ch.Prove(t.Context(), proof(name, imageOne)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := len(w.road.written()), len(firstSteps()); got != want {
+		t.Errorf("writes: %d, want %d", got, want)
+	}
+	apply(t, ch, firstSteps()...)
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("repeating wrote %v", got)
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := begin(t, w.client(t))
+	apply(t, again, firstSteps()...)
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("repeating in another change wrote %v", got)
+	}
+	o := again.Observed()
+	if len(o.Machines) != 2 || len(o.Volumes) != 1 || len(o.IPs) != 2 || o.Org != "personal" {
+		t.Errorf("observed %d machines, %d volumes, %d addresses in %q", len(o.Machines), len(o.Volumes), len(o.IPs), o.Org)
+	}
+}
+
+func TestObserveAsksOncePerKind(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	w.road.mu.Lock()
+	w.road.reads = nil
+	w.road.mu.Unlock()
+	if _, err := w.client(t).Observe(t.Context(), testApp); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(w.road.reads); got != 4 {
+		t.Errorf("requests: %v, want app, machines, volumes, ip_assignments", w.road.reads)
+	}
+}
+
+func TestUpdateKeepsWhatIsUnknown(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	m := w.machines(t)[0]
+	raw := strings.Replace(string(m.Raw), `{`, `{"from_the_future":{"depth":[1,{"a":12345678901234567890}]},`, 1)
+	ch := begin(t, w.client(t))
+	step := update(m, imageOne)
+	step.Raw = []byte(raw)
+	apply(t, ch, step)
+	m = w.machines(t)[0]
+	if !strings.Contains(string(m.Raw), "12345678901234567890") {
+		t.Fatalf("the unknown key was not sent as it was given: %s", m.Raw)
+	}
+	apply(t, ch, update(m, imageTwo))
+	m = w.machines(t)[0]
+	if !strings.Contains(string(m.Raw), "12345678901234567890") || m.Config.Image != imageTwo {
+		t.Errorf("the update lost the unknown key or the image: %s", m.Raw)
+	}
+	if err := ch.Prove(t.Context(), proof("shop-app-ams-0", imageTwo)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUpdateIsSentOnce(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	step := update(ch.Observed().Machines[0], imageTwo)
+	apply(t, ch, step, step)
+	if got := w.road.written(); len(got) != 1 {
+		t.Errorf("writes: %v, want one update", got)
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, begin(t, w.client(t)), update(w.machines(t)[0], imageTwo))
+	if got := w.machines(t)[0].Config.Image; got != imageTwo {
+		t.Errorf("image %s", got)
+	}
+}
+
+func TestUpdateCarriesNonceAndVersion(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	m := ch.Observed().Machines[0]
+	// somebody changes the machine although it is leased, as only Fly itself can
+	stale := m
+	copied := *m.Machine
+	copied.InstanceID = "01AAAAAAAAAAAAAAAAAAAAAAAA"
+	stale.Machine = &copied
+	ch.note(stale)
+	err := ch.Apply(t.Context(), update(m, imageTwo))
+	// the version that is there is not the one that was to be updated: it counts as ours only if
+	// our lease made it, and here nothing was written
+	if got := w.machines(t)[0].Config.Image; got != imageOne {
+		t.Fatalf("a stale version was updated to %s (%v)", got, err)
+	}
+	if nonce, _ := ch.leases.nonce(m.ID); nonce == "" {
+		t.Error("no nonce")
+	}
+}
+
+func TestLeasedAppIsRefusedToOthers(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	first := begin(t, w.client(t))
+	quick := w.client(t, func(o *Options) { o.LeaseWait = 100 * time.Millisecond })
+	_, err := quick.Begin(t.Context(), testApp)
+	if !errors.Is(err, ErrLeased) || errors.Is(err, job.ErrRejected) {
+		t.Fatalf("second change: %v, want ErrLeased", err)
+	}
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("without a lease was written: %v", got)
+	}
+	waited := make(chan error)
+	go func() {
+		second, err := w.client(t).Begin(t.Context(), testApp)
+		if err == nil {
+			err = second.Close()
+		}
+		waited <- err
+	}()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; err != nil {
+		t.Errorf("the second does not follow the first: %v", err)
+	}
+}
+
+func TestManyChangesGoOneAfterAnother(t *testing.T) {
+	w := newWorld(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	apply(t, ch, firstSteps()...)
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var inside, most atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			ch, err := w.client(t, func(o *Options) { o.LeaseWait = time.Minute }).Begin(t.Context(), testApp)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if n := inside.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			time.Sleep(5 * time.Millisecond)
+			inside.Add(-1)
+			if err := ch.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d changes at once", most.Load())
+	}
+}
+
+func TestLostLeaseStopsWrites(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	w.road.breaks(&fault{method: http.MethodPost, path: `/lease$`, status: 409, body: `{"error":"aborted: machine ID x lease currently held by y"}`})
+	ctx := within(t, 10*time.Second)
+	for !ch.TrustedUntil().IsZero() {
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			t.Fatal("the loss was not noticed")
+		}
+	}
+	err := ch.Apply(t.Context(), update(ch.Observed().Machines[0], imageTwo))
+	if !errors.Is(err, ErrUntrusted) {
+		t.Errorf("update: %v, want ErrUntrusted", err)
+	}
+	err = ch.Apply(t.Context(), create("shop-app-ams-9", imageOne))
+	if !errors.Is(err, ErrUntrusted) {
+		t.Errorf("create: %v, want ErrUntrusted", err)
+	}
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("written without a lease: %v", got)
+	}
+	if err := ch.Prove(t.Context(), proof("shop-app-ams-0", imageOne)); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("proof: %v, want ErrUntrusted", err)
+	}
+}
+
+func TestNoWriteStartsThatTrustCannotOutlast(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	var ahead atomic.Int64
+	ch := begin(t, w.client(t, func(o *Options) {
+		o.LeaseTTL = time.Minute // so that no refresh comes between
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}))
+	step := update(ch.Observed().Machines[0], imageTwo)
+	ahead.Store(int64(25 * time.Second)) // 60 − 6 − 25 < 30
+	if err := ch.Apply(t.Context(), step); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("update: %v, want ErrUntrusted", err)
+	}
+	ahead.Store(0)
+	if err := ch.Apply(within(t, 20*time.Second), step); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("update with a context that ends before: %v, want ErrUntrusted", err)
+	}
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("written: %v", got)
+	}
+	apply(t, ch, step)
+}
+
+func TestRefreshKeepsTrust(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t, func(o *Options) { o.LeaseTTL = time.Second }))
+	first := ch.TrustedUntil()
+	ctx := within(t, 10*time.Second)
+	for !ch.TrustedUntil().After(first.Add(time.Second)) {
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			t.Fatal("trust is not renewed")
+		}
+	}
+	apply(t, ch, update(ch.Observed().Machines[0], imageTwo))
+}
+
+// severed is a transport that dies with its process.
+type severed struct{ dead atomic.Bool }
+
+func (s *severed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.dead.Load() {
+		return nil, errors.New("killed")
+	}
+	return (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+}
+
+func TestDeadDeployerIsOutlived(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	life := &severed{}
+	dead := begin(t, w.client(t, func(o *Options) { o.Transport, o.LeaseTTL = life, 30*time.Second }))
+	apply(t, dead, create("shop-app-ams-1", imageTwo)) // in the middle: one machine is new, the other is not
+	life.dead.Store(true)
+
+	next := w.client(t, func(o *Options) { o.LeaseWait = 20 * time.Second })
+	began := make(chan *Change)
+	go func() {
+		ch, err := next.Begin(t.Context(), testApp)
+		if err != nil {
+			t.Error(err)
+		}
+		began <- ch
+	}()
+	select {
+	case <-began:
+		t.Fatal("the dead deployer's lease was not respected")
+	case <-time.After(150 * time.Millisecond):
+	}
+	w.sim.Advance(29 * time.Second)
+	select {
+	case <-began:
+		t.Fatal("the lease ended too early")
+	case <-time.After(100 * time.Millisecond):
+	}
+	w.sim.Advance(3 * time.Second)
+	ch := <-began
+	if ch == nil {
+		return
+	}
+	defer func() { _ = ch.Close() }()
+	apply(t, ch, update(ch.Observed().Machines[0], imageTwo), update(ch.Observed().Machines[1], imageTwo),
+		create("shop-app-ams-1", imageTwo))
+	if got := w.machines(t); len(got) != 2 {
+		t.Errorf("%d machines, want 2", len(got))
+	}
+}
+
+func TestTwoFirstDeploysMakeOneApp(t *testing.T) {
+	w := newWorld(t, flysim.Options{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			c := w.client(t, func(o *Options) { o.LeaseWait = 30 * time.Second })
+			ch, err := c.Begin(t.Context(), testApp)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = ch.Close() }()
+			for _, s := range []plan.Step{plan.CreateApp{App: testApp, Org: "personal"}, create("shop-app-ams-0", imageOne)} {
+				if err := ch.Apply(t.Context(), s); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := ch.Prove(t.Context(), proof("shop-app-ams-0", imageOne)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := w.machines(t); len(got) != 1 {
+		t.Errorf("%d machines, want 1", len(got))
+	}
+}
+
+func TestCloseGivesLeasesBackAfterCancel(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ch, err := w.client(t).Begin(ctx, testApp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+	quick := w.client(t, func(o *Options) { o.LeaseWait = 50 * time.Millisecond })
+	second, err := quick.Begin(t.Context(), testApp)
+	if err != nil {
+		t.Fatalf("the lease was not given back: %v", err)
+	}
+	_ = second.Close()
+}
+
+func TestFailedBeginGivesLeasesBack(t *testing.T) {
+	w := newWorld(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	apply(t, ch, firstSteps()...)
+	_ = ch.Close()
+	quick := w.client(t, func(o *Options) { o.LeaseWait = 50 * time.Millisecond })
+	second := w.machines(t)[1].ID
+	w.road.breaks(&fault{method: http.MethodPost, path: second + `/lease$`, status: 500})
+	if _, err := quick.Begin(t.Context(), testApp); err == nil {
+		t.Fatal("began without a lease")
+	}
+	w.road.breaks()
+	third, err := quick.Begin(t.Context(), testApp)
+	if err != nil {
+		t.Fatalf("the first lease was not given back: %v", err)
+	}
+	_ = third.Close()
+}
+
+func TestReplaceLeavesTheOldOneUntilTheNewOneIsProven(t *testing.T) {
+	code := 1
+	w := deployed(t, flysim.Options{Images: map[string]flysim.Behavior{imageTwo: {Exit: &code}}})
+	ch := begin(t, w.client(t))
+	old := ch.Observed().Machines[0]
+	err := ch.Apply(t.Context(), plan.ReplaceMachine{Old: old, Create: create("shop-app-ams-1", imageTwo)})
+	if !errors.Is(err, ErrUnproven) {
+		t.Fatalf("replace by a machine that crashes: %v", err)
+	}
+	if got := w.machines(t); len(got) != 1 || got[0].ID != old.ID {
+		t.Fatalf("the old machine is not the one that is left: %d", len(got))
+	}
+	apply(t, ch, plan.ReplaceMachine{Old: old, Create: create("shop-app-ams-2", imageOne)})
+	got := w.machines(t)
+	if len(got) != 1 || got[0].Name != "shop-app-ams-2" {
+		t.Errorf("machines after replace: %d", len(got))
+	}
+	apply(t, ch, plan.DestroyMachine{App: testApp, Machine: got[0]}, plan.DestroyMachine{App: testApp, Machine: got[0]}, plan.DestroyApp{App: testApp})
+	if o := w.observed(t); o.Exists {
+		t.Error("the app still exists")
+	}
+}
+
+func TestStandbyAndVolumeAreFilledIn(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	standby := create("shop-app-ams-1", imageOne)
+	standby.StandbyFor, standby.SkipLaunch = "shop-app-ams-0", true
+	apply(t, ch, standby)
+	for i := range 2 {
+		apply(t, ch, plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams", Ordinal: i})
+	}
+	var wg sync.WaitGroup
+	for _, name := range []string{"shop-db-ams-0", "shop-db-ams-1"} {
+		wg.Go(func() {
+			db := create(name, imageOne)
+			db.Config.Mounts = append(db.Config.Mounts, mount())
+			db.Volume = "data"
+			if err := ch.Apply(t.Context(), db); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	mounted := map[string]bool{}
+	for _, m := range w.machines(t) {
+		switch m.Name {
+		case "shop-app-ams-1":
+			first, _ := ch.named("shop-app-ams-0")
+			if len(m.Config.Standbys) != 1 || m.Config.Standbys[0] != first.ID || m.Config.Env["FLY_STANDBY_FOR"] != first.ID {
+				t.Errorf("standby: %s", m.Raw)
+			}
+		case "shop-db-ams-0", "shop-db-ams-1":
+			mounted[m.Config.Mounts[0].Volume] = true
+		}
+	}
+	if len(mounted) != 2 || mounted[""] {
+		t.Errorf("mounted volumes: %v", mounted)
+	}
+	p := proof("shop-app-ams-1", imageOne)
+	p.Machines[0].Stopped = true
+	if err := ch.Prove(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,2 @@
+// Package fly observes and changes apps on Fly.
+package fly

@@ -1,0 +1,200 @@
+package fly
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	flygo "github.com/superfly/fly-go"
+	"github.com/superfly/fly-go/flaps"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// ephemeral are the process groups of machines that come and go by themselves.
+func ephemeral(group string) bool {
+	switch group {
+	case flygo.MachineProcessGroupFlyAppReleaseCommand, flygo.MachineProcessGroupFlyAppTestMachineCommand,
+		flygo.MachineProcessGroupFlyAppConsole:
+		return true
+	}
+	return false
+}
+
+// Observe says what Fly holds for app now: one request for the app, then one list each of its
+// machines, volumes and addresses. An app that does not exist is no error; a name that belongs to
+// somebody else is a rejection. It changes nothing and may be repeated.
+func (c *Client) Observe(ctx context.Context, app string) (plan.Observed, error) {
+	o := plan.Observed{App: app}
+	found, err := c.app(ctx, app)
+	if err != nil || found == nil {
+		return o, err
+	}
+	o.Exists, o.Org = true, found.Organization.Slug
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { o.Machines, err = c.machines(gctx, app); return err })
+	g.Go(func() (err error) { o.Volumes, err = c.volumes(gctx, app); return err })
+	g.Go(func() (err error) { o.IPs, err = c.ips(gctx, app); return err })
+	if err := g.Wait(); err != nil {
+		return plan.Observed{App: app}, err
+	}
+	return o, nil
+}
+
+// app gives the app, or nil where there is none.
+func (c *Client) app(ctx context.Context, name string) (*flaps.App, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	var found *flaps.App
+	op := "look at app " + name
+	err := c.look(ctx, func(ctx context.Context) (err error) {
+		found, err = c.flaps.GetApp(ctx, name)
+		return err
+	})
+	switch status, _ := answerOf(err); {
+	case err == nil:
+		return found, nil
+	case status == 404:
+		return nil, nil
+	case status == 403:
+		return nil, reject(ErrRefused, fmt.Sprintf("the name %s belongs to somebody else on Fly, or the token may not see it: "+
+			"choose another name, or use a token of its organisation", name))
+	}
+	return nil, c.explain(ctx, op, err)
+}
+
+// look makes a read that may be lost: it tries a few times before the error counts. The error comes
+// back as fly-go gave it.
+func (c *Client) look(ctx context.Context, read func(context.Context) error) error {
+	for try := 0; ; try++ {
+		err := read(ctx)
+		if err == nil {
+			return nil
+		}
+		if f := fateOf(ctx, err); f != unknown || try == 2 {
+			return err
+		}
+		if sleep(ctx, c.options.Poll/2) != nil {
+			return err
+		}
+	}
+}
+
+// lookList is look for a list of an app that exists: the app may have been made this moment.
+func (c *Client) lookList(ctx context.Context, op string, read func(context.Context) error) error {
+	for end := c.options.Now().Add(c.options.Lag); ; {
+		err := c.look(ctx, read)
+		if err == nil || fateOf(ctx, err) != missing || !c.options.Now().Before(end) || sleep(ctx, c.options.Poll) != nil {
+			return c.explain(ctx, op, err)
+		}
+	}
+}
+
+// machines lists the app's machines with the bytes of their configs, in the order of their ids.
+func (c *Client) machines(ctx context.Context, app string) ([]plan.Machine, error) {
+	var out []plan.Machine
+	err := c.lookList(ctx, "list machines of "+app, func(ctx context.Context) error {
+		said := &call{}
+		list, err := c.flaps.List(withCall(ctx, said), app, "")
+		if err != nil {
+			return err
+		}
+		var raws []rawMachine
+		if err := json.Unmarshal(said.answer, &raws); err != nil || len(raws) != len(list) {
+			return fmt.Errorf("read list of machines: %w", cmp.Or(err, errUnequal))
+		}
+		out = out[:0]
+		for i, m := range list {
+			if m.IsActive() && !ephemeral(m.ProcessGroup()) && !m.IsReleaseCommandMachine() {
+				out = append(out, plan.Machine{Machine: m, Raw: raws[i].config()})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b plan.Machine) int { return cmp.Compare(a.ID, b.ID) })
+	return out, err
+}
+
+// machine gives one machine, or nil where it is gone. The error is fly-go's.
+func (c *Client) machine(ctx context.Context, app, id string) (*plan.Machine, error) {
+	var out *plan.Machine
+	err := c.look(ctx, func(ctx context.Context) error {
+		said := &call{}
+		m, err := c.flaps.Get(withCall(ctx, said), app, id)
+		if err != nil {
+			return err
+		}
+		out, err = withRaw(m, said)
+		return err
+	})
+	if err != nil {
+		if fateOf(ctx, err) == missing {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if !out.IsActive() {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// rawMachine is what must be kept as it came.
+type rawMachine struct {
+	Config     json.RawMessage `json:"config"`
+	Incomplete json.RawMessage `json:"incomplete_config"`
+}
+
+func (r rawMachine) config() json.RawMessage {
+	if len(r.Config) == 0 || string(r.Config) == "null" {
+		return nil
+	}
+	return r.Config
+}
+
+var errUnequal = fmt.Errorf("read twice, and not the same") //nolint:gochecknoglobals // an error value
+
+func withRaw(m *flygo.Machine, said *call) (*plan.Machine, error) {
+	var raw rawMachine
+	if err := json.Unmarshal(said.answer, &raw); err != nil {
+		return nil, fmt.Errorf("read machine %s: %w", m.ID, err)
+	}
+	return &plan.Machine{Machine: m, Raw: raw.config()}, nil
+}
+
+// volumes lists the app's volumes but those that are being destroyed, in the order of their ids.
+func (c *Client) volumes(ctx context.Context, app string) ([]flygo.Volume, error) {
+	var out []flygo.Volume
+	err := c.lookList(ctx, "list volumes of "+app, func(ctx context.Context) (err error) {
+		out, err = c.flaps.GetVolumes(ctx, app)
+		return err
+	})
+	slices.SortFunc(out, func(a, b flygo.Volume) int { return cmp.Compare(a.ID, b.ID) })
+	return out, err
+}
+
+// ips lists the app's addresses in their order.
+func (c *Client) ips(ctx context.Context, app string) ([]plan.IP, error) {
+	var out []plan.IP
+	err := c.lookList(ctx, "list addresses of "+app, func(ctx context.Context) error {
+		res, err := c.flaps.GetIPAssignments(ctx, app)
+		if err != nil {
+			return err
+		}
+		out = out[:0]
+		for _, ip := range res.IPs {
+			out = append(out, observedIP(ip))
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b plan.IP) int { return cmp.Compare(a.Address, b.Address) })
+	return out, err
+}
+
+func observedIP(a flaps.IPAssignment) plan.IP {
+	return plan.IP{Address: a.IP, Region: a.Region, Shared: a.Shared, Private: a.IsFlycast()}
+}

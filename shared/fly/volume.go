@@ -1,0 +1,124 @@
+package fly
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// createVolume makes volumes until there are as many of the name as the ordinal counts. Volumes
+// have no unique names, so they are counted, and made one after another.
+func (ch *Change) createVolume(ctx context.Context, s plan.CreateVolume) error {
+	ch.volumeMu.Lock()
+	defer ch.volumeMu.Unlock()
+	for n := 1; n <= s.Ordinal+1; n++ {
+		if err := ch.bring(ctx, &volumeCreation{ch, s, n}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type volumeCreation struct {
+	ch   *Change
+	want plan.CreateVolume
+	// count is how many there are when it is true.
+	count int
+}
+
+func (e *volumeCreation) String() string {
+	return fmt.Sprintf("create volume %s of %s in %s", e.want.Volume.Name, e.ch.app, orAny(e.want.Region))
+}
+
+func orAny(region string) string {
+	if region == "" {
+		return "any region"
+	}
+	return region
+}
+
+func (e *volumeCreation) seen(ctx context.Context, fresh bool) (bool, error) {
+	if fresh {
+		if err := e.ch.lookAtVolumes(ctx); err != nil {
+			return false, err
+		}
+	}
+	return len(e.ch.volumesNamed(e.want.Volume.Name, e.want.Region)) >= e.count, nil
+}
+
+func (e *volumeCreation) do(ctx context.Context) error {
+	w, encrypted := e.want.Volume, true
+	req := flygo.CreateVolumeRequest{
+		Name: w.Name, Region: e.want.Region, Encrypted: &encrypted,
+		SnapshotRetention: w.SnapshotRetention, AutoBackupEnabled: w.ScheduledSnapshots,
+	}
+	if w.Encrypted != nil {
+		req.Encrypted = w.Encrypted
+	}
+	if w.SizeGB > 0 {
+		req.SizeGb = &w.SizeGB
+	}
+	if e.want.Config != nil {
+		req.ComputeRequirements, req.ComputeImage = e.want.Config.Guest, e.want.Config.Image
+	}
+	v, err := e.ch.client.flaps.CreateVolume(ctx, e.ch.app, req)
+	if err != nil {
+		return err
+	}
+	e.ch.mu.Lock()
+	defer e.ch.mu.Unlock()
+	e.ch.volumes = append(slices.Clone(e.ch.volumes), *v)
+	return nil
+}
+
+// lookAtVolumes lists them again. One that was made here and is not listed yet is kept.
+func (ch *Change) lookAtVolumes(ctx context.Context) error {
+	list, err := ch.client.volumes(ctx, ch.app)
+	if err != nil {
+		return err
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for _, v := range ch.volumes {
+		if !slices.ContainsFunc(list, func(l flygo.Volume) bool { return l.ID == v.ID }) {
+			list = append(list, v)
+		}
+	}
+	ch.volumes = list
+	return nil
+}
+
+// volumesNamed gives the volumes of a name, in a region where one is named.
+func (ch *Change) volumesNamed(name, region string) []flygo.Volume {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	var out []flygo.Volume
+	for _, v := range ch.volumes {
+		if v.Name == name && (region == "" || v.Region == region) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// claim picks the volume that a new machine is to mount, the same one however often it is asked.
+func (ch *Change) claim(s plan.CreateMachine) (flygo.Volume, error) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	taken := map[string]bool{}
+	for by, id := range ch.claimed {
+		taken[id] = by != s.Name
+	}
+	for _, v := range ch.volumes {
+		free := !v.IsAttached() && !taken[v.ID] && (v.HostStatus == "" || v.HostStatus == string(flygo.HostStatusOk))
+		if free && v.Name == s.Volume && (s.Region == "" || v.Region == s.Region) {
+			ch.claimed[s.Name] = v.ID
+			return v, nil
+		}
+	}
+	return flygo.Volume{}, fmt.Errorf("create machine %s of %s: no free volume %s in %s", s.Name, ch.app, s.Volume, orAny(s.Region))
+}
