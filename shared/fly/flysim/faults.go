@@ -212,7 +212,7 @@ func (b *buffer) become(do Effect) {
 	case len(do.Body) == 0:
 		raw, _ := json.Marshal(problem{Error: strings.ToLower(cmp.Or(http.StatusText(do.Status), "fault"))}) // strings always marshal
 		b.body.Write(raw)
-	case json.Unmarshal(do.Body, &text) == nil:
+	case do.Body[0] == '"' && json.Unmarshal(do.Body, &text) == nil:
 		b.body.WriteString(text)
 	default:
 		b.body.Write(do.Body)

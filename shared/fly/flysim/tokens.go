@@ -146,7 +146,7 @@ func (s *Server) authorize(who identity, action resset.Action, o *org, a *app) (
 		}
 	}
 	status := http.StatusForbidden
-	if why != nil && strings.Contains(why.Error(), "only valid") { // an expired token is no token
+	if why != nil && strings.Contains(why.Error(), "valid until") { // a token outside its time is none
 		status = http.StatusUnauthorized
 	}
 	return failf(status, "unauthorized"), true
