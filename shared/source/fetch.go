@@ -55,7 +55,7 @@ func (c *Client) fetch(ctx context.Context, repo string, at Commit, wanted []str
 			_ = t.Close()
 		}
 	}()
-	if t.objects, err = c.receive(ctx, r, at, dir); err != nil {
+	if err := c.receive(ctx, r, t, wanted); err != nil {
 		return nil, err
 	}
 	commit, tree, err := peel(t.objects, plumbing.NewHash(at.Hash))
@@ -78,29 +78,48 @@ func absent(r remote, at Commit) error {
 	return fmt.Errorf("repository %s does not have commit %s: it was never pushed, or a forced push removed it", r, at.Hash)
 }
 
-// receive gives the objects of the commit: from the repository itself when it is on this machine,
-// else from a pack that its server makes.
-func (c *Client) receive(ctx context.Context, r remote, at Commit, dir *tempDir) (objects, error) {
+// receive gives the tree its objects: from the repository itself when it is on this machine, else
+// from a pack that its server makes, of as little as it can be made to send.
+func (c *Client) receive(ctx context.Context, r remote, t *Tree, wanted []string) error {
 	a, err := c.connect(ctx, r)
 	if err != nil {
-		return nil, err
-	}
-	if a.folder != nil {
-		return a.folder, nil
+		return err
 	}
 	defer a.close()
-	req, err := a.request(at)
-	if err != nil {
-		return nil, err
+	if a.folder != nil {
+		t.objects = a.folder
+		return nil
 	}
-	objs, err := c.transfer(ctx, a, req, filepath.Join(dir.path, "objects"))
+	everything := len(wanted) == 1 && wanted[0] == ""
+	if !everything && a.partial() {
+		err = c.receivePart(ctx, a, t, wanted)
+	} else {
+		err = c.receiveAll(ctx, a, t)
+	}
+	if errors.Is(err, errUnserved) {
+		if a, err = c.connect(ctx, r); err != nil {
+			return err
+		}
+		defer a.close()
+		err = c.receiveAll(ctx, a, t)
+	}
 	if err != nil && strings.Contains(err.Error(), "not our ref") {
-		return nil, job.Reject(absent(r, at))
+		return job.Reject(absent(r, t.Commit))
 	}
+	return err
+}
+
+func (c *Client) receiveAll(ctx context.Context, a *advert, t *Tree) error {
+	req, err := a.request(t.Commit)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return objs, nil
+	objs, err := c.transfer(ctx, a, req, filepath.Join(t.temp.path, "objects"))
+	if err != nil {
+		return err
+	}
+	t.objects = objs
+	return nil
 }
 
 // transfer sends the request and unpacks what comes.

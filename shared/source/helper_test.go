@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/cgi"
@@ -122,7 +121,11 @@ func transports(t *testing.T) map[string]func(*repo) string {
 // serveWithGit serves a folder's repositories by git's own server.
 func serveWithGit(t *testing.T, dir string) string {
 	t.Helper()
-	program := needGit(t)
+	return serveForBench(t, needGit(t), dir)
+}
+
+func serveForBench(t testing.TB, program, dir string) string {
+	t.Helper()
 	backend := &cgi.Handler{
 		Path: program, Args: []string{"http-backend"},
 		Env: []string{
@@ -131,6 +134,7 @@ func serveWithGit(t *testing.T, dir string) string {
 			"GIT_CONFIG_KEY_1=uploadpack.allowFilter", "GIT_CONFIG_VALUE_1=true",
 			"GIT_CONFIG_KEY_2=safe.directory", "GIT_CONFIG_VALUE_2=*",
 		},
+		InheritEnv: []string{"HOME"},
 	}
 	srv := httptest.NewServer(backend)
 	t.Cleanup(srv.Close)
@@ -207,5 +211,3 @@ func wantRetryable(t *testing.T, err error) {
 }
 
 var _ http.Handler = (*source.Server)(nil)
-
-var _ = context.Background
