@@ -32,7 +32,7 @@ func parseTOML(data []byte, lim Limits) (root *yaml.Node, faults []fault) {
 	if len(t.faults) > 0 {
 		return nil, t.faults
 	}
-	return t.root, nil
+	return expand(t.root, lim)
 }
 
 // tomlReader builds nodes from the expressions of a TOML text.
@@ -253,34 +253,54 @@ func (t *tomlReader) value(v *unstable.Node, key *yaml.Node, depth int) *yaml.No
 		}
 	default:
 		n.Tag, n.Value = tomlScalar(v)
+		if _, word := boolOf(n); word && n.Tag == tagStr {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 	}
 	return n
 }
 
-// items reads an array; comments in it stay with the item after them. An array on one line is written
-// as a flow.
+// items reads an array; comments in it stay with the item on their line, else with the one after
+// them. An array on one line is written as a flow.
 func (t *tomlReader) items(n *yaml.Node, v *unstable.Node, depth int) {
 	flow := true
+	outer := t.comments
+	t.comments = nil
 	for it := v.Children(); it.Next(); {
 		child := it.Node()
 		if child.Kind == unstable.Comment {
-			t.comments = append(t.comments, string(child.Data))
+			t.itemComment(n, child)
 			for c := child.Child(); c.Valid(); c = c.Next() {
-				t.comments = append(t.comments, string(c.Data))
+				t.itemComment(n, c)
 			}
 			flow = false
 			continue
 		}
+		above := t.comments
+		t.comments = nil
 		item := t.value(child, n, depth+1)
-		if len(t.comments) > 0 {
-			t.takeComments(item)
-		}
+		item.HeadComment = strings.Join(append(above, t.comments...), "\n")
+		t.comments = nil
 		flow = flow && item.Line == n.Line && item.Kind == yaml.ScalarNode
 		n.Content = append(n.Content, item)
 	}
+	if last := len(n.Content) - 1; last >= 0 {
+		n.Content[last].FootComment = strings.Join(t.comments, "\n")
+		t.comments = nil
+	}
+	t.comments = append(outer, t.comments...)
 	if flow {
 		n.Style = yaml.FlowStyle
 	}
+}
+
+func (t *tomlReader) itemComment(n *yaml.Node, c *unstable.Node) {
+	line, _ := t.place(int(c.Raw.Offset))
+	if last := len(n.Content) - 1; last >= 0 && n.Content[last].Line == line && len(t.comments) == 0 {
+		n.Content[last].LineComment = string(c.Data)
+		return
+	}
+	t.comments = append(t.comments, string(c.Data))
 }
 
 // tomlScalar gives tag and text as YAML would write them.

@@ -56,12 +56,29 @@ func nodeAt(n *yaml.Node, key string) *yaml.Node {
 		} else if part == "0" && next == nil {
 			continue
 		}
+		for _, other := range otherSpellings(part) {
+			next = first(next, lookup(n, other))
+		}
 		if next == nil {
 			return n
 		}
 		n = next
 	}
 	return n
+}
+
+// otherSpellings gives the old names of sections.
+func otherSpellings(section string) []string {
+	switch section {
+	case "mounts":
+		return []string{"mount"}
+	case "metrics":
+		return []string{"metric"}
+	case "vm":
+		return []string{"compute", "computes"}
+	default:
+		return nil
+	}
 }
 
 func (c checker) name() {

@@ -24,6 +24,7 @@ func (r *reader) visit(w walk, f *folder) {
 	apps = slices.DeleteFunc(apps, func(f manifestFile) bool { return w.done[f] })
 	results := make([]appResult, len(apps))
 	inParallel(len(apps), func(i int) { results[i] = r.readApp(w, apps[i]) })
+	r.tree.Apps = slices.Grow(r.tree.Apps, len(apps))
 	for i, res := range results {
 		w.done[apps[i]] = true
 		r.accept(apps[i], res)
@@ -159,7 +160,7 @@ func (r *reader) load(f manifestFile) ([]byte, string) {
 	for int64(len(data)) <= r.lim.FileBytes {
 		n, err := file.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || err == nil && n > 0 && int64(len(data)) == info.Size() {
 			return data, ""
 		}
 		if err != nil {

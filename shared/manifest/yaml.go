@@ -47,8 +47,14 @@ func decodeYAML(data []byte) (doc *yaml.Node, more bool, err error) {
 			err = errors.New("is not YAML that can be understood")
 		}
 	}()
-	dec := yaml.NewDecoder(bytes.NewReader(data))
 	doc = new(yaml.Node)
+	if !bytes.Contains(data, []byte("\n---")) && !bytes.Contains(data, []byte("\n...")) {
+		if err := yaml.Unmarshal(data, doc); err != nil {
+			return nil, false, fmt.Errorf("parse: %w", err)
+		}
+		return doc, false, nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(doc); errors.Is(err, io.EOF) {
 		return nil, false, nil
 	} else if err != nil {
@@ -270,10 +276,13 @@ func (x *expander) merge(n *yaml.Node) {
 	n.Content = own
 }
 
-// stripAnchors forgets the anchors of an expanded tree, for writing it out.
+// stripAnchors forgets the anchors of an expanded tree, for writing it out, and writes nulls as such.
 func stripAnchors(n *yaml.Node) *yaml.Node {
 	out := *n
 	out.Anchor = ""
+	if isNull(n) {
+		out.Value = "null"
+	}
 	out.Content = make([]*yaml.Node, len(n.Content))
 	for i, child := range n.Content {
 		out.Content[i] = stripAnchors(child)
