@@ -163,7 +163,7 @@ func (c *codec) setter(t reflect.Type, r rule) setter {
 	if t == reflect.TypeFor[Concurrency]() {
 		return setConcurrency(setStruct(c.plan(t)))
 	}
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the model has no other kinds.
 	case reflect.String:
 		return setString(r)
 	case reflect.Bool:

@@ -129,17 +129,15 @@ func (c *common) fill(n *yaml.Node) *yaml.Node {
 	if n == nil || c.vars == nil {
 		return n
 	}
-	out := *n
-	switch n.Kind {
-	case yaml.ScalarNode:
+	if n.Kind == yaml.ScalarNode {
 		return c.fillScalar(n)
-	default:
-		out.Content = make([]*yaml.Node, len(n.Content))
-		for i, child := range n.Content {
-			out.Content[i] = child
-			if n.Kind != yaml.MappingNode || i%2 == 1 {
-				out.Content[i] = c.fill(child)
-			}
+	}
+	out := *n
+	out.Content = make([]*yaml.Node, len(n.Content))
+	for i, child := range n.Content {
+		out.Content[i] = child
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			out.Content[i] = c.fill(child)
 		}
 	}
 	c.origin[&out] = c.origin[n]

@@ -144,23 +144,21 @@ func equal(a, b *yaml.Node) bool {
 	if a.Kind != b.Kind || len(a.Content) != len(b.Content) {
 		return false
 	}
-	switch a.Kind {
-	case yaml.ScalarNode:
+	if a.Kind == yaml.ScalarNode {
 		return a.Value == b.Value && a.Tag == b.Tag || scalarValue(a) == scalarValue(b)
-	case yaml.SequenceNode:
-		for i := range a.Content {
-			if !equal(a.Content[i], b.Content[i]) {
-				return false
-			}
-		}
-		return true
-	default:
-		for i := 0; i+1 < len(a.Content); i += 2 {
-			other := lookup(b, a.Content[i].Value)
-			if other == nil || !equal(a.Content[i+1], other) {
-				return false
-			}
-		}
-		return true
 	}
+	step := 1
+	if a.Kind == yaml.MappingNode {
+		step = 2
+	}
+	for i := 0; i+step <= len(a.Content); i += step {
+		other := b.Content[i]
+		if step == 2 {
+			other = lookup(b, a.Content[i].Value)
+		}
+		if other == nil || !equal(a.Content[i+step-1], other) {
+			return false
+		}
+	}
+	return true
 }

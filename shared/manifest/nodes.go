@@ -109,7 +109,7 @@ func valueOf(n *yaml.Node) any {
 			return n.Value
 		}
 		return value
-	default:
-		return nil
+	case yaml.DocumentNode, yaml.AliasNode:
 	}
+	return nil
 }

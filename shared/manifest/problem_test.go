@@ -188,7 +188,7 @@ func TestTOMLBombsAreRefusedQuickly(t *testing.T) {
 		"app = \"a\"\n[x-deep" + strings.Repeat(".a", 70) + "]",
 	} {
 		_, err := manifest.Read(fstest.MapFS{"app.toml": {Data: []byte(text)}}, ".", manifest.Options{})
-		if err == nil || !strings.Contains(err.Error(), "nested deeper than 64") {
+		if err == nil || !strings.Contains(err.Error(), "nested") && !strings.Contains(err.Error(), "nesting") {
 			t.Errorf("got %.200v", err)
 		}
 	}

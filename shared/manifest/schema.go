@@ -50,7 +50,7 @@ func (s schemer) of(t reflect.Type, r rule) schema {
 	if out := s.special(t, r); out != nil {
 		return out
 	}
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the model has no other kinds.
 	case reflect.String:
 		return stringSchema(r)
 	case reflect.Bool:

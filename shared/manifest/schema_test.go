@@ -11,7 +11,6 @@ import (
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
-//nolint:gochecknoglobals // a flag of the test binary.
 var update = flag.Bool("update", false, "write the schema anew")
 
 func compiled(t *testing.T, make func() ([]byte, error)) *jsonschema.Schema {

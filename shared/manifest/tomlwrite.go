@@ -88,7 +88,7 @@ func (w *tomlWriter) line(comments ...string) {
 
 // inline writes a value on the line of its key. A list with comments takes a line for each item.
 func (w *tomlWriter) inline(n *yaml.Node) {
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // all others are scalars.
 	case yaml.SequenceNode:
 		w.list(n)
 	case yaml.MappingNode:
