@@ -198,6 +198,11 @@ func (b *copier) merge(spec ContextSpec) error {
 		return err
 	}
 	hit := make(map[string]bool, len(include))
+	pointers := map[string]bool{}
+	for _, p := range spec.Config.Pointers {
+		pointers[p] = true
+	}
+	var pointer string
 	err = b.tree(spec.Config, dir, func(rel string) bool {
 		named := spec.Merge.All
 		for _, glob := range include {
@@ -205,10 +210,17 @@ func (b *copier) merge(spec ContextSpec) error {
 				named, hit[glob] = true, true
 			}
 		}
-		return named && !watched(rel, exclude) && !inAny(rel, exclude)
+		take := named && !watched(rel, exclude) && !inAny(rel, exclude)
+		if take && pointers[path.Join(dir, rel)] {
+			pointer = path.Join(dir, rel)
+		}
+		return take
 	})
 	if err != nil {
 		return err
+	}
+	if pointer != "" {
+		return spec.Config.usable(pointer)
 	}
 	for _, glob := range include {
 		if !hit[glob] {

@@ -66,7 +66,11 @@ func (c *Client) fetch(ctx context.Context, repo string, at Commit, wanted []str
 		return nil, fmt.Errorf("read repository %s: %w", r, err)
 	}
 	t.Commit.Hash, t.tree = commit.String(), tree
-	if err := t.checkout(ctx, wanted); err != nil {
+	err = t.checkout(ctx, wanted)
+	if errors.Is(err, errMissing) {
+		return nil, job.Rejectf("repository %s at %s is damaged: %w", r, short(t.Commit.Hash), err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("check out %s of %s: %w", short(t.Commit.Hash), r, err)
 	}
 	return t, nil

@@ -32,6 +32,10 @@ var sharedTransport = sync.OnceValue(func() http.RoundTripper { //nolint:gocheck
 	}
 })
 
+const refsType = "application/x-git-upload-pack-advertisement"
+
+var errNoGit = errors.New("the server answers, but not as a git server does: check the URL")
+
 var errStalled = errors.New("the server stopped sending")
 
 // bounded ends answers that are too long, and those that stop coming.
@@ -59,6 +63,11 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 		limit = errorBodyBytes
 	case strings.HasSuffix(req.URL.Path, "/info/refs"):
 		limit, what = b.refs, "list of refs"
+		if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != refsType {
+			cancel(nil)
+			_ = resp.Body.Close()
+			return nil, job.Reject(errNoGit)
+		}
 	}
 	body := &boundedBody{body: resp.Body, left: limit, limit: limit, what: what, stall: b.stall}
 	body.timer = time.AfterFunc(b.stall, func() { cancel(errStalled) })

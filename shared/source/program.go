@@ -21,7 +21,11 @@ import (
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
-const askGitFor = 30 * time.Second
+const (
+	askGitFor   = 30 * time.Second
+	closeWithin = 5 * time.Second
+	drainBytes  = 1 << 20
+)
 
 // askGit asks git's credential helpers. They may not ask the person: there may be none.
 func askGit(ctx context.Context, r remote) (Credential, bool) {
@@ -58,12 +62,12 @@ func parseCredential(out []byte) (Credential, bool) {
 }
 
 // startSSH lets the ssh program make the connection. It reports false where there is none.
-func startSSH(ctx context.Context, r remote) (transport.UploadPackSession, bool, error) {
+func startSSH(ctx context.Context, r remote, limit int64) (transport.UploadPackSession, bool, error) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {
 		return nil, false, nil //nolint:nilerr // no program is no failure
 	}
-	s, err := startProgram(ctx, exec.CommandContext(ctx, program, sshArgs(r)...)) //nolint:gosec // sshArgs keeps options and names apart
+	s, err := startProgram(exec.CommandContext(ctx, program, sshArgs(r)...), limit) //nolint:gosec // sshArgs keeps options and names apart
 	return s, true, err
 }
 
@@ -92,10 +96,9 @@ type programSession struct {
 	stderr *tail
 	refs   *packp.AdvRefs
 	once   sync.Once
-	err    error
 }
 
-func startProgram(_ context.Context, cmd *exec.Cmd) (*programSession, error) {
+func startProgram(cmd *exec.Cmd, limit int64) (*programSession, error) {
 	s := &programSession{cmd: cmd, stderr: &tail{}}
 	var err error
 	if s.in, err = cmd.StdinPipe(); err != nil {
@@ -105,7 +108,7 @@ func startProgram(_ context.Context, cmd *exec.Cmd) (*programSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.out = bufio.NewReaderSize(out, 64<<10)
+	s.out = bufio.NewReaderSize(io.LimitReader(out, limit), 64<<10)
 	cmd.Stderr = s.stderr
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -159,17 +162,21 @@ func (s *programSession) UploadPack(_ context.Context, req *packp.UploadPackRequ
 	return resp, nil
 }
 
-// Close implements io.Closer: it lets the program end, and ends it.
+// Close implements io.Closer: it lets the program end, and ends it when it does not.
 func (s *programSession) Close() error {
 	s.once.Do(func() {
+		kill := time.AfterFunc(closeWithin, func() { _ = s.cmd.Process.Kill() })
+		defer kill.Stop()
 		if s.refs != nil {
 			_, _ = s.in.Write(pktline.FlushPkt)
 		}
 		_ = s.in.Close()
-		_, _ = io.Copy(io.Discard, io.LimitReader(s.out, 1<<20))
+		if n, _ := io.Copy(io.Discard, io.LimitReader(s.out, drainBytes)); n == drainBytes {
+			_ = s.cmd.Process.Kill()
+		}
 		_ = s.cmd.Wait() // whatever it says now changes nothing
 	})
-	return s.err
+	return nil
 }
 
 // sshFailure says what ssh printed before it gave up.

@@ -158,6 +158,8 @@ func explain(ctx context.Context, r remote, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("read repository %s: %w", r, context.Cause(ctx))
+	case errors.Is(err, errNoGit):
+		return job.Rejectf("repository %s: %w", r, errNoGit)
 	case errors.Is(err, job.ErrRejected):
 		return err
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):

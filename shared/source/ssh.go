@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
@@ -23,11 +24,14 @@ import (
 //go:embed known_hosts
 var publishedHosts []byte
 
+const dialWithin = 30 * time.Second
+
 // openSSH connects with the key of the credential; without one it leaves the connection to the ssh
 // program of a person's machine, which knows its configuration and keys, or asks the agent.
 func (c *Client) openSSH(ctx context.Context, r remote, cred Credential) (transport.UploadPackSession, error) {
+	limits := c.Limits.withDefaults()
 	if cred.SSHKey.IsZero() && c.Git {
-		if session, ok, err := startSSH(ctx, r); ok {
+		if session, ok, err := startSSH(ctx, r, limits.Refs+limits.Received); ok {
 			return session, err
 		}
 	}
@@ -74,6 +78,7 @@ func (p pinned) ClientConfig() (*ssh.ClientConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Timeout = dialWithin
 	config.HostKeyCallback = p.check.HostKeyCallback()
 	config.HostKeyAlgorithms = p.check.HostKeyAlgorithms(net.JoinHostPort(p.host.endpoint().Host, strconv.Itoa(or(p.host.port, gitssh.DefaultPort))))
 	return config, nil
