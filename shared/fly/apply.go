@@ -146,7 +146,7 @@ func (e *appCreation) seen(ctx context.Context, _ bool) (bool, error) {
 
 func (e *appCreation) do(ctx context.Context) error {
 	_, err := e.ch.client.flaps.CreateApp(ctx, flaps.CreateAppRequest{Name: e.want.App, Org: e.want.Org, Network: e.want.Network})
-	if err == nil || fateOf(ctx, err) != taken {
+	if err == nil || !nameTaken(err) {
 		return err
 	}
 	// the name may be ours, from a try whose answer was lost

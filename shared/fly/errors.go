@@ -129,11 +129,20 @@ func validityOf(text string) fate {
 	switch {
 	case strings.Contains(text, "manifest unknown"), strings.Contains(text, "manifest_unknown"):
 		return again
-	case strings.Contains(text, "already been taken"), strings.Contains(text, "name_taken"),
-		strings.Contains(text, "already exists"), strings.Contains(text, "already in use"):
+	case isTaken(text), strings.Contains(text, "already exists"), strings.Contains(text, "already in use"):
 		return taken
 	}
 	return invalid
+}
+
+func isTaken(text string) bool {
+	return strings.Contains(text, "already been taken") || strings.Contains(text, "name_taken")
+}
+
+// nameTaken reports whether Fly said that an app's name is taken.
+func nameTaken(err error) bool {
+	_, body := answerOf(err)
+	return isTaken(strings.ToLower(string(body)))
 }
 
 // answerOf gives the status and body that err is about; 0 where there was no answer.
@@ -147,6 +156,11 @@ func answerOf(err error) (int, []byte) {
 		return bg.status, bg.body
 	}
 	return 0, nil
+}
+
+func statusOf(err error) int {
+	status, _ := answerOf(err)
+	return status
 }
 
 // explain makes an error for people of an error of fly-go. What was asked is told by op.
@@ -163,7 +177,7 @@ func (c *Client) explain(ctx context.Context, op string, err error) error {
 	case over:
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	case forbidden:
-		if status, _ := answerOf(err); status == http.StatusUnauthorized {
+		if statusOf(err) == http.StatusUnauthorized {
 			return reject(ErrRefused, op+": Fly does not accept the token (401): make a new one (`fly tokens create deploy` or `fly auth login`) and set FLY_API_TOKEN")
 		}
 		return reject(ErrRefused, op+": the token may not do this, or the app belongs to somebody else (403): "+said)

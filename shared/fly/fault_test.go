@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func mount() flygo.MachineMount { return flygo.MachineMount{Name: "data", Path: 
 
 // hurried has leases so short that a lost one is outlived within a test.
 func hurried(o *Options) {
-	o.LeaseTTL, o.LeaseWait, o.Lag = time.Second, 4*time.Second, 60*time.Millisecond
+	o.LeaseTTL, o.LeaseWait, o.Lag = time.Second, 2500*time.Millisecond, 60*time.Millisecond
 }
 
 // faultsOf is every way in which one request can go wrong. Nth says which of the request's repeats.
@@ -36,8 +37,15 @@ func faultsOf(method, path string) []*fault {
 	}
 	for status, body := range bodies {
 		for _, after := range []bool{false, true} {
-			for _, nth := range []int{1, 0} {
-				out = append(out, &fault{method: method, path: path, nth: nth, status: status, body: body, after: after})
+			f := fault{method: method, path: path, nth: 1, status: status, body: body, after: after}
+			if status == http.StatusTooManyRequests {
+				f.header = http.Header{"Retry-After": {"0"}}
+			}
+			out = append(out, &f)
+			if status == 0 || status == 429 || status == 503 {
+				always := f
+				always.nth = 0
+				out = append(out, &always)
 			}
 		}
 	}
@@ -115,27 +123,36 @@ func triedSteps() []tried {
 // TestFaultIsSuccessOrRepairedByTheNextRun: whatever becomes of a request, the step ends in success or
 // in an error, and a run without faults repairs it; nothing is ever there twice.
 func TestFaultIsSuccessOrRepairedByTheNextRun(t *testing.T) {
+	// most of the time is spent waiting for leases to run out, so many run side by side
+	slots, all := make(chan struct{}, 16), sync.WaitGroup{}
 	for _, s := range triedSteps() {
 		for _, f := range faultsOf(s.method, s.path) {
-			t.Run(s.name+" "+f.String(), func(t *testing.T) {
-				t.Parallel()
-				var w *world
-				if s.name == "create app" {
-					w = newWorld(t, flysim.Options{})
-				} else {
-					w = deployed(t, flysim.Options{})
-				}
-				w.road.breaks(f)
-				err := w.run(t, s)
-				w.check(t, s, f, err)
-				w.road.breaks()
-				if err := w.run(t, s); err != nil {
-					t.Fatalf("the next run does not repair it: %v (before: %v)", err, err)
-				}
-				w.count(t, s)
+			slots <- struct{}{}
+			all.Go(func() {
+				defer func() { <-slots }()
+				t.Run(s.name+" "+f.String(), func(t *testing.T) { meet(t, s, f) })
 			})
 		}
 	}
+	all.Wait()
+}
+
+func meet(t *testing.T, s tried, f *fault) {
+	t.Helper()
+	var w *world
+	if s.name == "create app" {
+		w = newWorld(t, flysim.Options{})
+	} else {
+		w = deployed(t, flysim.Options{})
+	}
+	w.road.breaks(f)
+	first := w.run(t, s)
+	w.check(t, s, f, first)
+	w.road.breaks()
+	if err := w.run(t, s); err != nil {
+		t.Fatalf("the next run does not repair it: %v (before: %v)", err, first)
+	}
+	w.count(t, s)
 }
 
 func (w *world) run(t *testing.T, s tried) error {

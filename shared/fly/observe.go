@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 
 	flygo "github.com/superfly/fly-go"
@@ -55,12 +56,12 @@ func (c *Client) app(ctx context.Context, name string) (*flaps.App, error) {
 		found, err = c.flaps.GetApp(ctx, name)
 		return err
 	})
-	switch status, _ := answerOf(err); {
+	switch {
 	case err == nil:
 		return found, nil
-	case status == 404:
+	case statusOf(err) == http.StatusNotFound:
 		return nil, nil
-	case status == 403:
+	case statusOf(err) == http.StatusForbidden:
 		return nil, reject(ErrRefused, fmt.Sprintf("the name %s belongs to somebody else on Fly, or the token may not see it: "+
 			"choose another name, or use a token of its organisation", name))
 	}
@@ -75,7 +76,9 @@ func (c *Client) look(ctx context.Context, read func(context.Context) error) err
 		if err == nil {
 			return nil
 		}
-		if f := fateOf(ctx, err); f != unknown || try == 2 {
+		// a 429 has been waited for already, by the wire
+		f, status := fateOf(ctx, err), statusOf(err)
+		if (f != unknown && f != again) || status == http.StatusTooManyRequests || try == 2 {
 			return err
 		}
 		if sleep(ctx, c.options.Poll/2) != nil {

@@ -19,8 +19,9 @@ import (
 const (
 	// maxAnswer bounds an answer's body: a list of a thousand machines with their events is a few MB.
 	maxAnswer = 64 << 20
-	// maxRefusals is how often a request that was answered 429 is sent again.
-	maxRefusals = 6
+	// maxRefusals is how often a read that was answered 429 is sent again. A write is only held back
+	// as long as Fly asks: whoever made it looks before sending it again.
+	maxRefusals = 4
 	maxPause    = 30 * time.Second
 )
 
@@ -81,7 +82,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, &noAnswer{err}
 		case err != nil:
 			return nil, err
-		case resp.StatusCode == http.StatusTooManyRequests && try < maxRefusals && pause(req.Context(), resp.Header, try):
+		case resp.StatusCode == http.StatusTooManyRequests && try < maxRefusals && pause(req.Context(), resp.Header, try) && !write:
 			continue
 		case write && (resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable):
 			return nil, &badGateway{resp.StatusCode, answer}
