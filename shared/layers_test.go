@@ -18,6 +18,7 @@ var layers = [][]string{
 	{"shared/plan"},
 	{"shared/source", "shared/image", "shared/queue", "shared/fly", "shared/launch", "shared/fly/flysim"},
 	{"shared/queue/queuetest", "shared/deploy"},
+	{"shared/deploy/deploytest"},
 	{"dispatcher", "runner"},
 	{"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 }
@@ -31,7 +32,7 @@ var owners = map[string][]string{
 	"github.com/redis/go-redis":              {"shared/queue", "shared/queue/queuetest"},
 	"github.com/alicebob/miniredis":          {"shared/queue/queuetest", "cmd/flycd"},
 	"github.com/go-git/go-git":               {"shared/source"},
-	"github.com/google/go-containerregistry": {"shared/image"},
+	"github.com/google/go-containerregistry": {"shared/image", "shared/deploy/deploytest"},
 	"github.com/google/go-github":            {"dispatcher"},
 	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 	"github.com/spf13/cobra":                 {"cmd/flycd"},

@@ -28,8 +28,12 @@ const (
 // changed. Whoever holds the job now observes where things are.
 var ErrUntrusted = errors.New("the claim on the job is no longer trusted") //nolint:gochecknoglobals // an error value
 
-// change makes the decision true under the leases of all the app's machines and proves it.
-func (w *work) change(ctx context.Context) (err error) {
+// change makes the decision true under the leases of all the app's machines and proves it. Where
+// nothing is to be changed and everything is proven, Fly is not written to at all.
+func (w *work) change(ctx context.Context) error {
+	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
+		return w.conclude(w.observed, job.Unchanged)
+	}
 	ch, err := w.Fly.Begin(ctx, w.entry.App.Name)
 	if err != nil {
 		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
@@ -39,24 +43,28 @@ func (w *work) change(ctx context.Context) (err error) {
 	if err := w.diff(); err != nil {
 		return err
 	}
-	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
-		return w.conclude(ctx, job.Unchanged)
-	}
-	w.log.InfoContext(ctx, "changing", "stages", len(w.decision.Stages))
+	outcome := w.success()
+	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
 	w.changes = append(w.changes, w.decision.Summary()...)
-	w.warnings = append(w.warnings, w.decision.Notes...)
 	done, err := w.applyAll(ctx, ch, w.decision, w.intent.Target.Strategy != "immediate")
 	if err == nil {
 		err = ch.Prove(ctx, plan.ProofOf(w.observed, w.intent))
 	}
-	if err == nil {
-		return w.conclude(ctx, w.success())
+	if err != nil {
+		return w.failed(ctx, ch, done, err)
 	}
-	return w.failed(ctx, ch, done, err)
+	o, err := w.settled(ctx)
+	if err != nil {
+		return err
+	}
+	return w.conclude(o, outcome)
 }
 
-// success tells a first release from a later one.
+// success tells a first release from a later one, and both from a proof that only had to be waited for.
 func (w *work) success() job.Outcome {
+	if w.decision.Empty() {
+		return job.Unchanged
+	}
 	if w.marks.release == 1 && !w.seal.foreign {
 		return job.Created
 	}

@@ -19,9 +19,6 @@ import (
 	"github.com/gigurra/flycd/shared/source"
 )
 
-// registryHost is where Fly keeps the images of an app.
-const registryHost = "registry.fly.io"
-
 // buildFlags are what launch_params and deploy_params say of the image. A key of the manifest wins over
 // the flag of the same meaning.
 type buildFlags struct {
@@ -119,7 +116,7 @@ func (w *work) makeImage(ctx context.Context) error {
 		return nil
 	}
 	if w.dry {
-		w.image = registryHost + "/" + w.entry.App.Name + ":" + w.marks.build
+		w.image = image.FlyRegistry + "/" + w.entry.App.Name + ":" + w.marks.build
 		return nil
 	}
 	ref, err := w.build(ctx)
@@ -151,7 +148,7 @@ func (w *work) buildDigest() (string, error) {
 func (w *work) build(ctx context.Context) (image.Reference, error) {
 	app := w.entry.App
 	if w.Builder == nil {
-		return image.Reference{}, job.Rejectf("app %s is built from a Dockerfile, and nothing here can build: set BUILDKIT_HOST to a BuildKit, install flyctl, or name an image (source.type: image)", app.Name)
+		return image.Missing{}.Build(ctx, image.Request{App: app.Name})
 	}
 	config, err := w.trees.of(w.entry)
 	if err != nil {

@@ -77,7 +77,7 @@ func (d *Deployer) Deploy(ctx context.Context, req Request) (job.Result, error) 
 	res, err := d.run(ctx, req)
 	res.Started, res.Ended = started, d.Now()
 	if errors.Is(err, job.ErrRejected) {
-		res.Outcome, res.Detail = job.Rejected, err.Error()
+		res.Outcome, res.Detail, res.Refused = job.Rejected, err.Error(), errors.Is(err, fly.ErrRefused)
 		return res, nil
 	}
 	return res, err

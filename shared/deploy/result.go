@@ -15,21 +15,17 @@ const (
 	settleWait  = time.Second
 )
 
-// conclude looks at the app once more, makes sure that it is as intended, and takes the fingerprint
-// that the next deploy compares with.
-func (w *work) conclude(ctx context.Context, outcome job.Outcome) error {
-	o, err := w.settled(ctx)
-	if err != nil {
-		return err
-	}
+// conclude notes that the app is as intended, and the fingerprint that the next deploy compares with.
+func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 	w.observed, w.outcome = o, outcome
-	// a tree that other repositories are part of has more commits than the one that is recorded
-	if w.configAt.Hash != "" && w.alone() {
+	// an app whose manifest lies in another repository has more commits than the one that is recorded
+	if w.configAt.Hash != "" && w.entry.Repo == "" {
 		w.fingerprint = fingerprint(o)
 	}
 	return nil
 }
 
+// settled looks at the app once more: Fly's lists may lag behind what was proven of each machine.
 func (w *work) settled(ctx context.Context) (plan.Observed, error) {
 	for try := 1; ; try++ {
 		o, err := w.Fly.Observe(ctx, w.entry.App.Name)
@@ -68,7 +64,3 @@ func (w *work) wanted() string {
 	}
 	return w.marks.digests.Wanted()
 }
-
-// alone reports whether the config commit says everything of the app's config: no other repository
-// is part of it.
-func (w *work) alone() bool { return w.entry.Repo == "" }

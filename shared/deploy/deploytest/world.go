@@ -1,0 +1,209 @@
+package deploytest
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// Token is what the simulated Fly accepts.
+const Token = "the-token-of-the-test-world"
+
+// World is what surrounds one test. It ends with the test.
+type World struct {
+	TB testing.TB
+	// Sim is Fly; FlyURL is where it listens.
+	Sim    *flysim.Server
+	FlyURL string
+	// Registry is the host of the registry, for image references.
+	Registry string
+	// GitURL is where the repositories are.
+	GitURL string
+	// FlyRequests and GitRequests are what was asked of Fly and of the repositories.
+	FlyRequests, GitRequests *Requests
+
+	root string
+}
+
+// New makes a world. The options' tokens are replaced by Token.
+func New(tb testing.TB, o flysim.Options) *World {
+	tb.Helper()
+	o.Tokens = []string{Token}
+	w := &World{TB: tb, Sim: flysim.New(o), FlyRequests: &Requests{}, GitRequests: &Requests{}, root: tb.TempDir()}
+	tb.Cleanup(func() { _ = w.Sim.Close() })
+	w.FlyURL = w.serve(w.FlyRequests.count(w.Sim))
+	w.GitURL = w.serve(w.GitRequests.count(&source.Server{Dir: filepath.Join(w.root, "bare")}))
+	w.Registry = strings.TrimPrefix(w.serve(registry.New(registry.Logger(quiet()))), "http://")
+	return w
+}
+
+func (w *World) serve(h http.Handler) string {
+	s := httptest.NewServer(h)
+	w.TB.Cleanup(s.Close)
+	return s.URL
+}
+
+// Fly gives a client that does not wait as long as production has to.
+func (w *World) Fly() *fly.Client {
+	w.TB.Helper()
+	c, err := fly.New(w.TB.Context(), FlyOptions(w.FlyURL))
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	return c
+}
+
+// FlyOptions are the settings of Fly's client for a simulated Fly.
+func FlyOptions(url string) fly.Options {
+	return fly.Options{Token: Token, BaseURL: url, Smoke: -1, Poll: 10 * time.Millisecond, Lag: 300 * time.Millisecond, LeaseWait: 5 * time.Second}
+}
+
+// Source gives a client whose folders end with the test. It remembers no ls-remote.
+func (w *World) Source() *source.Client {
+	c := &source.Client{Dir: filepath.Join(w.root, "trees"), Memory: -1}
+	w.TB.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Images asks the registry of the world.
+func (w *World) Images() image.Registry { return image.Registry{} }
+
+// Image pushes a new image under a name and gives the reference, such as 127.0.0.1:4000/web:1. Pushing
+// again moves the tag.
+func (w *World) Image(nameTag string) string {
+	w.TB.Helper()
+	full := w.Registry + "/" + nameTag
+	ref, err := name.ParseReference(full)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	img, err := random.Image(64, 1)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	if err := remote.Write(ref, img); err != nil {
+		w.TB.Fatal(err)
+	}
+	return full
+}
+
+// Repo makes a repository.
+func (w *World) Repo(repo string) *Repo {
+	w.TB.Helper()
+	dir, bare := filepath.Join(w.root, "work", repo), filepath.Join(w.root, "bare", repo+".git")
+	for _, d := range []string{dir, filepath.Dir(bare)} {
+		if err := os.MkdirAll(d, 0o750); err != nil {
+			w.TB.Fatal(err)
+		}
+	}
+	m, err := source.NewMirror(dir, bare)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	return &Repo{tb: w.TB, mirror: m, Dir: dir, URL: w.GitURL + "/" + repo + ".git"}
+}
+
+// Repo is a repository with one branch, main.
+type Repo struct {
+	// Dir is its work tree, URL what to clone.
+	Dir, URL string
+
+	tb     testing.TB
+	mirror *source.Mirror
+}
+
+// Commit writes files, removes those whose text is empty, and gives the commit before and after.
+func (r *Repo) Commit(files map[string]string) source.Change {
+	r.tb.Helper()
+	for file, text := range files {
+		full := filepath.Join(r.Dir, filepath.FromSlash(file))
+		if text == "" {
+			if err := os.Remove(full); err != nil {
+				r.tb.Fatal(err)
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(full), 0o750); err != nil {
+			r.tb.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
+			r.tb.Fatal(err)
+		}
+	}
+	c, err := r.mirror.Commit(r.tb.Context(), "change")
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return c
+}
+
+// Requests counts what a server was asked.
+type Requests struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (q *Requests) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q.mu.Lock()
+		q.list = append(q.list, fmt.Sprintf("%s %s", r.Method, r.URL.RequestURI()))
+		q.mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Reset forgets what was asked.
+func (q *Requests) Reset() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = nil
+}
+
+// Writes gives the requests that are no GET.
+func (q *Requests) Writes() []string {
+	return q.Matching(func(method, _ string) bool { return method != http.MethodGet })
+}
+
+// Matching gives the requests that a test is after.
+func (q *Requests) Matching(keep func(method, uri string) bool) []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []string
+	for _, r := range q.list {
+		method, uri, _ := strings.Cut(r, " ")
+		if keep(method, uri) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Fetches counts the packs that were made.
+func (q *Requests) Fetches() int {
+	return len(q.Matching(func(_, uri string) bool { return strings.HasSuffix(uri, "/git-upload-pack") }))
+}
+
+// Asks counts the times that a repository's refs were listed.
+func (q *Requests) Asks() int {
+	return len(q.Matching(func(_, uri string) bool { return strings.Contains(uri, "/info/refs") }))
+}
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
