@@ -218,9 +218,17 @@ func special(t reflect.Type, r rule) setter {
 
 // deadKeys lists keys that FlyCD and flyctl have always accepted and ignored.
 func deadKeys(t reflect.Type) map[string]string {
+	const gone = "Fly no longer knows it, and it has no effect; delete it"
 	switch t {
 	case reflect.TypeFor[Service]():
-		return map[string]string{"force_https": "it has no effect on a service; write it on the port"}
+		return map[string]string{
+			"force_https":   "it has no effect on a service; write it on the port",
+			"script_checks": gone,
+		}
+	case reflect.TypeFor[TCPCheck](), reflect.TypeFor[HTTPCheck](), reflect.TypeFor[Check]():
+		return map[string]string{"restart_limit": gone}
+	case reflect.TypeFor[Experimental]():
+		return map[string]string{"private_network": gone, "allowed_public_ports": gone}
 	case reflect.TypeFor[IP]():
 		const text = "FlyCD has always ignored it in this spelling; write it in lower case if you mean it"
 		return map[string]string{"V": text, "Private": text, "Shared": text, "Network": text, "Org": text, "Region": text}
