@@ -1,0 +1,281 @@
+package plan_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+func TestCountsAreExactUpAndDown(t *testing.T) {
+	a, _ := deployed(t, worker+"machines: {count: 2}\n")
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"machines: {count: 4}\n")), `
+first of each group
+  create machine shop-worker-ams-2 in ams
+rest
+  create machine shop-worker-ams-3 in ams`)
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"machines: {count: 0}\n")), `
+surplus
+  destroy machine m001 in ams: group worker has 2 machines in ams and should have 0
+  destroy machine m002 in ams: group worker has 2 machines in ams and should have 0`)
+	a.o.Machines[0].State = "stopped"
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"machines: {count: 1}\n")), `
+surplus
+  destroy machine m001 in ams: group worker has 2 machines in ams and should have 1`)
+	if p := mustDiff(t, a.o, intent(t, worker)); !p.Empty() {
+		t.Errorf("without a count the number is Fly's, and the plan is %v", p.Summary())
+	}
+}
+
+func TestCountsPerRegion(t *testing.T) {
+	var a account
+	a.applyAll(mustDiff(t, a.o, intent(t, worker+"extra_regions: [fra]\nmachines: {count: 1, count_per_region: {fra: 2}}\n")))
+	if got := len(a.o.Machines); got != 3 {
+		t.Fatalf("%d machines were made", got)
+	}
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"machines: {count: 1}\n")), `
+surplus
+  destroy machine m002 in fra: the manifest does not name region fra
+  destroy machine m003 in fra: the manifest does not name region fra`)
+}
+
+func TestRemovedGroupGoesWhenTheNewOnesRun(t *testing.T) {
+	a, _ := deployed(t, worker)
+	wantShape(t, mustDiff(t, a.o, intent(t, source+"primary_region: ams\nprocesses: {other: work}\n")), `
+first of each group
+  create machine shop-other-ams-0 in ams
+surplus
+  destroy machine m001 in ams: the manifest has no process group "worker"`)
+}
+
+// TestOthersMachinesAreLeft has machines that no deploy made; all are named, none is touched.
+func TestOthersMachinesAreLeft(t *testing.T) {
+	table := map[string]func(c map[string]any){
+		"no group":      func(c map[string]any) { c["metadata"] = map[string]any{} },
+		"scheduled":     func(c map[string]any) { c["schedule"] = "daily" },
+		"run once":      func(c map[string]any) { c["auto_destroy"] = true },
+		"unknown group": func(c map[string]any) { c["metadata"] = map[string]any{"fly_process_group": "mine"} },
+	}
+	for name, change := range table {
+		t.Run(name, func(t *testing.T) {
+			a, want := deployed(t, worker)
+			a.create(stepsOf(mustDiff(t, plan.Observed{}, intent(t, worker+"machines: {count: 2}\n")))[2].(plan.CreateMachine))
+			a.edit(1, change)
+			p := mustDiff(t, a.o, want)
+			if !p.Empty() || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "is left alone") {
+				t.Errorf("plan %v, notes %q", p.Summary(), p.Notes)
+			}
+		})
+	}
+}
+
+func TestOldMachineWithoutGroupIsAdopted(t *testing.T) {
+	a, want := deployed(t, worker)
+	a.edit(0, func(c map[string]any) { delete(at(c, "metadata"), "fly_process_group") })
+	u := stepsOf(mustDiff(t, a.o, want))[0].(plan.UpdateMachine)
+	if u.Config.ProcessGroup() != "worker" {
+		t.Errorf("it is of group %q", u.Config.ProcessGroup())
+	}
+}
+
+func TestRegionsMoveCreateFirst(t *testing.T) {
+	a, _ := deployed(t, worker)
+	moved := intent(t, strings.ReplaceAll(worker, "ams", "fra"))
+	wantShape(t, mustDiff(t, a.o, moved), `
+first of each group
+  create machine shop-worker-fra-0 in fra
+surplus
+  destroy machine m001 in ams: the manifest does not name region ams`)
+	a.o.Machines[0].Name = "made-by-flyctl"
+	if p := mustDiff(t, a.o, moved); len(p.Notes) != 1 || len(stepsOf(p)) != 1 || !strings.Contains(plan.Line(stepsOf(p)[0]), "env.PRIMARY_REGION") {
+		t.Errorf("a machine that somebody placed by hand has plan %v, notes %q", p.Summary(), p.Notes)
+	}
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"extra_regions: [fra]\n")), `
+first of each group
+  create machine shop-worker-fra-0 in fra`)
+}
+
+const disk = worker + "mounts: [{source: data, destination: /data, initial_size: 3gb, processes: [worker]}]\n"
+
+func TestVolumesAreFoundOrMade(t *testing.T) {
+	a, _ := deployed(t, disk)
+	more := intent(t, disk+"machines: {count: 3}\n")
+	a.o.Volumes = append(a.o.Volumes,
+		flygo.Volume{ID: "vol_far", Name: "data", Region: "fra", State: "created"},
+		flygo.Volume{ID: "vol_dying", Name: "data", Region: "ams", State: "pending_destroy"},
+		flygo.Volume{ID: "vol_free", Name: "data", Region: "ams", State: "created", SizeGb: 1})
+	p := mustDiff(t, a.o, more)
+	wantShape(t, p, `
+volumes
+  create volume data in ams: 3 GB
+first of each group
+  create machine shop-worker-ams-1 in ams
+rest
+  create machine shop-worker-ams-2 in ams`)
+	if v := stepsOf(p)[0].(plan.CreateVolume); v.Ordinal != 3 {
+		t.Errorf("three volumes of the name are there, and the new one has ordinal %d", v.Ordinal)
+	}
+	if len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "fly volumes extend vol_free -s 3") {
+		t.Errorf("notes %q", p.Notes)
+	}
+}
+
+func TestMountsThatComeAndGoReplace(t *testing.T) {
+	a, _ := deployed(t, worker)
+	p := mustDiff(t, a.o, intent(t, disk))
+	wantShape(t, p, `
+volumes
+  create volume data in ams: 3 GB
+first of each group
+  replace machine m001 in ams: volume data is to be mounted`)
+	if r := stepsOf(p)[1].(plan.ReplaceMachine); r.Create.Name != "shop-worker-ams-1" || r.Create.Volume != "data" {
+		t.Errorf("it is replaced by %+v", r.Create)
+	}
+	a.applyAll(p)
+	wantShape(t, mustDiff(t, a.o, intent(t, worker)), `
+first of each group
+  replace machine m003 in ams: volume data is no longer mounted`)
+	moved := intent(t, strings.ReplaceAll(disk, "/data", "/elsewhere"))
+	u := stepsOf(mustDiff(t, a.o, moved))[0].(plan.UpdateMachine)
+	if m := u.Config.Mounts[0]; m.Path != "/elsewhere" || m.Volume != "vol_002" {
+		t.Errorf("the mount became %+v", m)
+	}
+}
+
+func TestWhatWouldLeaveDataBehindIsRefused(t *testing.T) {
+	a, _ := deployed(t, disk)
+	for _, yaml := range []string{
+		strings.ReplaceAll(disk, "source: data", "source: other"),
+		strings.ReplaceAll(disk, "ams", "fra") + "machines: {count: 1}\n",
+	} {
+		_, err := plan.Diff(a.o, intent(t, yaml))
+		var refused *plan.Refused
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "shop-worker-ams-0 (m002) holds volume data") {
+			t.Errorf("%s\ngot error %v", yaml, err)
+		}
+		if err := plan.ProofOf(a.o, intent(t, yaml)).Met(a.o); err == nil {
+			t.Error("a refused intent is proven")
+		}
+	}
+}
+
+func TestUnreachableMachines(t *testing.T) {
+	for _, yaml := range []string{worker, disk} {
+		a, want := deployed(t, yaml)
+		m := a.o.Machines[0].Machine
+		m.IncompleteConfig, m.Config, m.HostStatus = m.Config, nil, flygo.HostStatusUnreachable
+		p, err := plan.Diff(a.o, want)
+		if yaml == disk {
+			if err == nil || !strings.Contains(err.Error(), "cannot reach") {
+				t.Errorf("got error %v", err)
+			}
+			continue
+		}
+		if err != nil || len(stepsOf(p)) != 1 || !strings.Contains(plan.Line(stepsOf(p)[0]), "replace machine m001 in ams: Fly cannot reach its host") {
+			t.Errorf("got plan %v, error %v", p.Summary(), err)
+		}
+	}
+}
+
+func TestStandbyStaysAStandby(t *testing.T) {
+	a, _ := deployed(t, worker+"ha: true\n")
+	if !strings.Contains(string(a.o.Machines[1].Raw), `"FLY_STANDBY_FOR":"m001"`) {
+		t.Fatalf("there is no standby: %s", a.o.Machines[1].Raw)
+	}
+	changed := intent(t, worker+"ha: true\nenv: {A: b}\n")
+	for _, step := range stepsOf(mustDiff(t, a.o, changed)) {
+		u := step.(plan.UpdateMachine)
+		if standby := u.Machine.ID == "m002"; (u.Config.Env["FLY_STANDBY_FOR"] == "m001") != standby || (len(u.Config.Standbys) > 0) != standby || u.SkipLaunch != standby {
+			t.Errorf("%s is updated to %+v, skip launch %v", u.Machine.ID, u.Config, u.SkipLaunch)
+		}
+	}
+	serving := intent(t, worker+"ha: true\nservices: [{internal_port: 1, protocol: tcp, ports: [{port: 80, handlers: [http]}], processes: [worker]}]\n")
+	for _, step := range stepsOf(mustDiff(t, a.o, serving)) {
+		if u, ok := step.(plan.UpdateMachine); ok && (len(u.Config.Standbys) > 0 || u.Config.Env["FLY_STANDBY_FOR"] != "") {
+			t.Errorf("%s is still a standby, and its group has services", u.Machine.ID)
+		}
+	}
+	wantShape(t, mustDiff(t, a.o, intent(t, worker+"ha: true\nmachines: {count: 1}\n")), `
+surplus
+  destroy machine m002 in ams: the manifest's count of group worker is exact, and a standby is not in it`)
+}
+
+func TestSleepingMachinesAreNotWoken(t *testing.T) {
+	exit := func(code int, asked bool) []*flygo.MachineEvent {
+		return []*flygo.MachineEvent{{Type: "exit", Request: &flygo.MachineRequest{ExitEvent: &flygo.MachineExitEvent{ExitCode: code, RequestedStop: asked}}}}
+	}
+	table := []struct {
+		state  string
+		events []*flygo.MachineEvent
+		skip   bool
+	}{
+		{"started", nil, false},
+		{"starting", nil, false},
+		{"failed", nil, false},
+		{"stopped", nil, true},
+		{"stopped", exit(0, false), true},
+		{"stopped", exit(137, true), true},
+		{"stopped", exit(1, false), false},
+		{"suspended", nil, true},
+		{"created", nil, true},
+		{"replacing", nil, true},
+	}
+	for _, row := range table {
+		a, _ := deployed(t, worker)
+		a.o.Machines[0].State, a.o.Machines[0].Events = row.state, row.events
+		u := stepsOf(mustDiff(t, a.o, intent(t, worker+"env: {A: b}\n")))[0].(plan.UpdateMachine)
+		if u.SkipLaunch != row.skip {
+			t.Errorf("%s: skip launch is %v", row.state, u.SkipLaunch)
+		}
+	}
+}
+
+func TestRollingTakesTheFirstAloneAndThenBatches(t *testing.T) {
+	table := []struct {
+		machines int
+		max      string
+		want     string
+	}{
+		{5, "0.4", "1 2 2"},
+		{5, "0.33", "1 2 2"},
+		{5, "1", "1 1 1 1 1"},
+		{5, "3", "1 3 1"},
+		{1, "0.33", "1"},
+		{4, "100", "1 3"},
+	}
+	for _, row := range table {
+		yaml := fmt.Sprintf("%smachines: {count: %d}\ndeploy: {max_unavailable: %s}\n", worker, row.machines, row.max)
+		a, _ := deployed(t, yaml)
+		p := mustDiff(t, a.o, intent(t, yaml+"env: {A: b}\n"))
+		var sizes []string
+		for _, s := range p.Stages {
+			sizes = append(sizes, fmt.Sprint(len(s.Steps)))
+			if s.Parallel != len(s.Steps) {
+				t.Errorf("stage %s does %d of %d at once", s.Name, s.Parallel, len(s.Steps))
+			}
+		}
+		if got := strings.Join(sizes, " "); got != row.want {
+			t.Errorf("%d machines, max_unavailable %s: got %s, want %s", row.machines, row.max, got, row.want)
+		}
+	}
+}
+
+func TestImmediateIsOneStage(t *testing.T) {
+	yaml := worker + "machines: {count: 12}\ndeploy: {strategy: immediate}\n"
+	a, _ := deployed(t, yaml)
+	p := mustDiff(t, a.o, intent(t, yaml+"env: {A: b}\n"))
+	if len(p.Stages) != 1 || len(p.Stages[0].Steps) != 12 || p.Stages[0].Parallel != 8 {
+		t.Errorf("got %+v", p.Stages)
+	}
+}
+
+func TestUndoneStrategiesSaySo(t *testing.T) {
+	p := mustDiff(t, plan.Observed{}, intent(t, worker+"deploy: {strategy: bluegreen}\n"))
+	if len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], "deploy.strategy: bluegreen is not done yet") {
+		t.Errorf("notes %q", p.Notes)
+	}
+}
