@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os/exec"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// config is what the environment says. Only this file reads it. The field order is the order of
+// --help.
+type config struct {
+	Job      string    `env:"FLYCD_JOB" help:"the job that this machine was made for; required"`
+	Attempt  int       `env:"FLYCD_ATTEMPT" help:"which try at the job this is; required"`
+	Deadline time.Time `env:"FLYCD_DEADLINE" help:"when to be done, RFC 3339; the queue's own deadline holds as well"`
+	Machine  string    `env:"FLY_MACHINE_ID" help:"this machine, as Fly names it; required"`
+
+	RedisURL     string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
+	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
+	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+
+	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may change the job's app; required"`
+	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API, where it is not https://api.machines.dev"`
+
+	GitTokens     string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories, HOST=TOKEN, comma separated, such as github.com=github_pat_…"`
+	GitTokensFile string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
+
+	Builder      string `env:"FLYCD_BUILDER" help:"buildctl, flyctl, or fact (builds nothing: for a simulated Fly only); empty takes the first that is there"`
+	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a BuildKit, for buildctl"`
+
+	NextURL       string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
+	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of /next"`
+	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+
+	Log string `env:"FLYCD_LOG" envDefault:"text" help:"a level beside the format: debug, info, warn or error"`
+}
+
+// readConfig reads and judges the environment. Its error names everything that is wrong at once.
+func readConfig(environ []string) (config, error) {
+	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: env.ToMap(environ)})
+	if err != nil {
+		return config{}, fmt.Errorf("read the environment: %w", err)
+	}
+	for _, f := range []struct{ value, file *string }{
+		{&cfg.RedisURL, &cfg.RedisURLFile}, {&cfg.APIToken, &cfg.APITokenFile},
+		{&cfg.GitTokens, &cfg.GitTokensFile}, {&cfg.NextToken, &cfg.NextTokenFile},
+	} {
+		if *f.value == "" {
+			*f.value = strings.TrimSpace(*f.file)
+		}
+	}
+	return cfg, cfg.judge()
+}
+
+func (c config) judge() error {
+	var errs []error
+	for _, f := range []struct{ name, value, hint string }{
+		{"FLYCD_JOB", c.Job, "the dispatcher sets it when it makes the machine"},
+		{"FLY_MACHINE_ID", c.Machine, "Fly sets it in every machine; elsewhere choose a name of its own for each process"},
+		{"REDIS_URL", c.RedisURL, "make it a secret of the runner app (fly secrets set)"},
+		{"FLY_API_TOKEN", c.APIToken, "make it a secret of the runner app (fly secrets set)"},
+	} {
+		if f.value == "" {
+			errs = append(errs, fmt.Errorf("%s is not set: %s", f.name, f.hint))
+		}
+	}
+	if c.Job != "" && c.Attempt < 1 {
+		errs = append(errs, errors.New("FLYCD_ATTEMPT is not set: the dispatcher sets it when it makes the machine"))
+	}
+	if _, err := c.tokens(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.level(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.builder(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// level reads the level in FLYCD_LOG. The runner's log is text, a line per event, as Redis keeps it.
+func (c config) level() (slog.Level, error) {
+	level := slog.LevelInfo
+	for word := range strings.SplitSeq(c.Log, ",") {
+		word = strings.TrimSpace(word)
+		if word == "json" || word == "text" || word == "" {
+			continue
+		}
+		if err := level.UnmarshalText([]byte(word)); err != nil {
+			return level, fmt.Errorf("FLYCD_LOG=%q: expected text or json, and debug, info, warn or error", c.Log)
+		}
+	}
+	return level, nil
+}
+
+func (c config) logins() map[string]image.Login {
+	return map[string]image.Login{image.FlyRegistry: {Username: "x", Password: manifest.NewSecret(c.APIToken)}}
+}
+
+// builder chooses how images are built; nil where nothing is there that could.
+func (c config) builder() (image.Builder, error) {
+	switch c.Builder {
+	case "buildctl":
+		return image.Buildctl{Addr: c.BuildkitHost, Logins: c.logins()}, nil
+	case "flyctl":
+		return image.Flyctl{Token: manifest.NewSecret(c.APIToken), Images: image.Registry{Logins: c.logins()}}, nil
+	case "fact":
+		return image.Fact{}, nil
+	case "":
+	default:
+		return nil, fmt.Errorf("FLYCD_BUILDER=%q: expected buildctl, flyctl or fact", c.Builder)
+	}
+	if c.BuildkitHost != "" {
+		return image.Buildctl{Addr: c.BuildkitHost, Logins: c.logins()}, nil
+	}
+	for _, name := range []string{"flyctl", "fly"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return image.Flyctl{Token: manifest.NewSecret(c.APIToken), Images: image.Registry{Logins: c.logins()}}, nil
+		}
+	}
+	return nil, nil
+}
+
+// tokens are Git credentials by host. They implement source.Authenticator.
+type tokens map[string]string
+
+func (c config) tokens() (tokens, error) {
+	t := tokens{}
+	for part := range strings.SplitSeq(c.GitTokens, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		host, token, ok := strings.Cut(part, "=")
+		if !ok || host == "" || token == "" {
+			return nil, errors.New("FLYCD_GIT_TOKENS: expected HOST=TOKEN, comma separated, such as github.com=github_pat_…")
+		}
+		t[strings.ToLower(host)] = token
+	}
+	return t, nil
+}
+
+// Credential gives the token of the repository's host.
+func (t tokens) Credential(_ context.Context, repo string) (source.Credential, error) {
+	u, err := url.Parse(repo)
+	if err != nil || u.Scheme != "https" {
+		return source.Credential{}, nil //nolint:nilerr // what is no https URL has no token
+	}
+	token := t[strings.ToLower(u.Hostname())]
+	return source.Credential{Password: manifest.NewSecret(token)}, nil
+}
+
+// secrets are the values that never reach a log.
+func (c config) secrets() []string {
+	all := []string{c.APIToken, c.RedisURL, c.NextToken}
+	t, _ := c.tokens() // judged before
+	for _, token := range t {
+		all = append(all, token)
+	}
+	return all
+}
+
+func writeHelp(w io.Writer) {
+	fmt.Fprint(w, "runner does the one job that its machine was made for, and ends.\n\nIt takes no arguments; the environment sets it up:\n\n")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for t, i := reflect.TypeFor[config](), 0; i < t.NumField(); i++ {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		text := f.Tag.Get("help")
+		if d := f.Tag.Get("envDefault"); d != "" {
+			text += " (default " + d + ")"
+		}
+		fmt.Fprintf(table, "  %s\t%s\n", name, text)
+	}
+	_ = table.Flush()
+}

@@ -1,0 +1,102 @@
+// Command runner does the one job that its machine was made for: it claims it from Redis, deploys,
+// records the result, and ends. runner --help lists its settings.
+//
+// It exits with 0 when the job ended, whatever its outcome, when it was given back and when it was
+// somebody else's; with 1 when it could not record what became of the job; with 2 when it is not set
+// up.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gigurra/flycd/runner"
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], environment{vars: os.Environ(), out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// environment is what the process was given.
+type environment struct {
+	vars     []string
+	out, err io.Writer
+}
+
+// run is the whole program; it gives the exit code.
+func run(ctx context.Context, args []string, e environment) int {
+	if len(args) > 0 {
+		if args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
+			writeHelp(e.out)
+			return exitOK
+		}
+		fmt.Fprintf(e.err, "runner: %q is not understood: it takes no arguments; --help lists its settings\n", args[0])
+		return exitUsage
+	}
+	cfg, err := readConfig(e.vars)
+	if err != nil {
+		fmt.Fprintf(e.err, "runner: %v\n", err)
+		return exitUsage
+	}
+	r, closeAll, err := newRunner(ctx, cfg, e)
+	if err != nil {
+		fmt.Fprintf(e.err, "runner: %v\n", err)
+		return exitUsage
+	}
+	err = r.Run(ctx)
+	closeAll()
+	if err != nil {
+		fmt.Fprintf(e.err, "runner: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// newRunner wires the runner. The function that it gives lets go of what was opened.
+func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, func(), error) {
+	q, err := queue.Open(cfg.RedisURL, cfg.RedisPrefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := fly.New(ctx, fly.Options{Token: cfg.APIToken, BaseURL: cfg.FlapsBaseURL, UserAgent: "flycd-runner"})
+	if err != nil {
+		return nil, nil, err
+	}
+	// judged when the configuration was read
+	builder, _ := cfg.builder()
+	auth, _ := cfg.tokens()
+	level, _ := cfg.level()
+	git := &source.Client{Auth: auth, NoFolders: true}
+	r := &runner.Runner{
+		Queue: q, Job: job.ID(cfg.Job), Attempt: cfg.Attempt, Machine: cfg.Machine, Deadline: cfg.Deadline,
+		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
+		Secrets: cfg.secrets(), Out: e.err, Level: level,
+		Deployer: deploy.Deployer{
+			Fly: client, Source: git, Images: image.Registry{Logins: cfg.logins()}, Builder: builder, Index: q,
+			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q, Now: time.Now},
+			Now:  time.Now,
+		},
+	}
+	return r, func() { _ = git.Close(); _ = q.Close() }, nil
+}
