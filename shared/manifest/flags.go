@@ -15,9 +15,9 @@ type flag struct {
 	key         string
 }
 
-// flags applies what old manifests say in deploy_params and launch_params. A key of the manifest wins
-// over the flag of the same meaning, but for build arguments, which are laid over. Of two flags that
-// say the same, the one for deploying wins: it is what came last in the original's order.
+// flags applies what old manifests say in deploy_params and launch_params. As in flyctl, a flag of a
+// deploy wins over Fly's key of the same meaning; FlyCD's own keys win over flags, and a flag of a
+// launch only says what is left open.
 //
 // Flags that size new machines or their environment are left to the translation into machines, which
 // knows new machines from old ones.
@@ -25,7 +25,7 @@ func flags(d *decoder, tree *yaml.Node, app *App) {
 	laid := map[string]bool{}
 	for _, key := range []string{"deploy_params", "launch_params"} {
 		for _, f := range readFlags(key, lookup(tree, key)) {
-			if !f.apply(app, tree, laid) && !elsewhere(f.name) {
+			if !f.apply(app, laid) && !elsewhere(f.name) {
 				d.warn(f.node, key, fmt.Sprintf("--%s has no meaning for FlyCD and is ignored", clip(f.name)))
 			}
 		}
@@ -56,7 +56,7 @@ func readFlags(key string, list *yaml.Node) []flag {
 
 // apply puts a flag's meaning into the app where no key has said it; it reports whether it knows the
 // flag.
-func (f flag) apply(app *App, tree *yaml.Node, laid map[string]bool) bool {
+func (f flag) apply(app *App, laid map[string]bool) bool {
 	switch f.name {
 	case "name", "app", "a":
 		fillText(&app.Name, f.value)
@@ -72,25 +72,31 @@ func (f flag) apply(app *App, tree *yaml.Node, laid map[string]bool) bool {
 		if app.DeploySection == nil {
 			app.DeploySection = new(DeploySection)
 		}
-		fillText(&app.DeploySection.Strategy, f.value)
+		f.put(&app.DeploySection.Strategy)
 	case "image", "i":
-		if app.Source.Image == "" && !hasKey(lookup(tree, "build"), "image") {
-			fillText(&app.build().Image, f.value)
-		}
+		f.put(&app.build().Image)
 	case "no-cache":
 		app.build().NoCache = f.value != "false"
 	case "dockerfile":
-		fillText(&app.build().Dockerfile, f.value)
+		f.put(&app.build().Dockerfile)
 	case "ignorefile":
-		fillText(&app.build().Ignorefile, f.value)
+		f.put(&app.build().Ignorefile)
 	case "build-target":
-		fillText(&app.build().Target, f.value)
+		f.put(&app.build().Target)
 	case "build-arg":
 		app.buildArg(f.value, laid)
 	default:
 		return false
 	}
 	return true
+}
+
+// put writes a flag's value over Fly's key.
+func (f flag) put(at *string) {
+	if f.key == "deploy_params" {
+		*at = f.value
+	}
+	fillText(at, f.value)
 }
 
 func fillText(at *string, value string) {

@@ -36,7 +36,7 @@ type Common struct {
 func (r *reader) visitProject(w walk, f manifestFile) {
 	p, inner, ok := r.readProject(w, f)
 	if !ok {
-		r.skipBelow(w, f)
+		r.skipBelow(w, f, p)
 		return
 	}
 	if first, seen := r.projects[p.Name]; seen {
@@ -55,6 +55,9 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 	dir := path.Join(f.dir(), p.Source.Path)
 	if p.Source.Type == "git" {
 		next.repo, dir, ok = r.openRepo(f, p)
+		if !ok && r.opts.Repos != nil {
+			r.skipBelow(w, f, p)
+		}
 		if !ok {
 			return
 		}
@@ -82,18 +85,24 @@ func (r *reader) projectFault(f manifestFile, key, text string) {
 	r.problems = append(r.problems, Problem{Repo: f.repo.url, File: f.path, Line: 1, Column: 1, Key: key, Text: text, Hides: true})
 }
 
-// skipBelow leaves out what lies under a project that cannot be read: without the project's settings
-// it would be something else than its owner means.
-func (r *reader) skipBelow(w walk, f manifestFile) {
-	var apps, projects []manifestFile
+// skipBelow leaves out what lies under a project that cannot be read, and where it points to in its own
+// repository: without the project's settings it would be something else than its owner means.
+func (r *reader) skipBelow(w walk, f manifestFile, p Project) {
 	kept, warned := r.problems, r.tree.Warnings
-	if target, ok := r.start(w, f.dir()); ok {
-		r.collect(w, target, &apps, &projects)
+	dirs := []string{f.dir()}
+	if p.Source.Type == "local" {
+		dirs = append(dirs, path.Join(f.dir(), p.Source.Path))
+	}
+	for _, dir := range dirs {
+		var apps, projects []manifestFile
+		if target, ok := r.start(w, dir); ok {
+			r.collect(w, target, &apps, &projects)
+		}
+		for _, file := range append(apps, projects...) {
+			w.done[file] = true
+		}
 	}
 	r.problems, r.tree.Warnings = kept, warned
-	for _, app := range apps {
-		w.done[app] = true
-	}
 }
 
 // readProject reads one project.yaml and lays its settings over those of the projects around it.

@@ -167,6 +167,13 @@ func TestBrokenProjectHidesItsAppsRatherThanMisreadThem(t *testing.T) {
 	if diff := cmp.Diff([]string{"x x/app.yaml"}, seen(tree)); diff != "" {
 		t.Error(diff)
 	}
+	tree, err = manifest.Read(files(map[string]string{
+		"a/project.yaml": "project: a\nsource: {type: local, path: ../apps}\nx: y", "apps/app.yaml": "app: web", "apps/in/project.yaml": "project: in\nsource: {type: local}",
+		"b/project.yaml": "project: b\nsource: {type: git, repo: gone}", "b/app.yaml": "app: b",
+	}), ".", manifest.Options{Repos: shelf{}})
+	if err == nil || len(tree.Apps) > 0 {
+		t.Errorf("%v %v", seen(tree), err)
+	}
 }
 
 func TestMistakeInDefaultsIsSaidOnceAtItsPlace(t *testing.T) {

@@ -19,7 +19,9 @@ func (r *reader) visit(w walk, f *folder) {
 	var apps, projects []manifestFile
 	r.collect(w, f, &apps, &projects)
 	for _, p := range projects {
-		r.visitProject(w, p)
+		if !w.done[p] {
+			r.visitProject(w, p)
+		}
 	}
 	apps = slices.DeleteFunc(apps, func(f manifestFile) bool { return w.done[f] })
 	results := make([]appResult, len(apps))
