@@ -58,6 +58,8 @@ func Open(url, prefix string) (*Queue, error) {
 	o.ConnMaxIdleTime = 40 * time.Second
 	// An answer that got lost may be asked for again: every script is safe to repeat.
 	o.MaxRetries = 2
+	// A server that says nothing must not hold a caller beyond its deadline.
+	o.ContextTimeoutEnabled = true
 	// Commands are billed: none of them is about the connection itself.
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
