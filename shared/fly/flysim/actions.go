@@ -98,9 +98,6 @@ func (s *Server) stop(c *call) answer {
 	}
 	switch c.m.state {
 	case stateStarted, stateStarting, stateSuspended:
-		if c.m.proc != nil {
-			c.m.proc.signal(contSignal)
-		}
 		s.halt(c.m, stateStopping, how)
 	case stateStopping, stateStopped, stateCreated, stateFailed:
 	default:

@@ -151,7 +151,7 @@ func (s *Server) newApp(name string, o *org, network string) *app {
 	return a
 }
 
-var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`) //nolint:gochecknoglobals // a compiled constant
+var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 func badAppName(name string) string {
 	switch {

@@ -114,7 +114,10 @@ func (s *Server) probe(ctx context.Context, m *machine, p *process) {
 			if err != nil {
 				next[i] = time.Now()
 			}
-			s.found(m, p, c.name, output, err)
+			if err != nil {
+				output = err.Error()
+			}
+			s.found(m, p, seen{c.name, output, err == nil})
 		}
 		select {
 		case <-ctx.Done():
@@ -124,22 +127,27 @@ func (s *Server) probe(ctx context.Context, m *machine, p *process) {
 	}
 }
 
-// found records what a probe saw.
-func (s *Server) found(m *machine, p *process, name, output string, err error) {
+// seen is what one probe saw.
+type seen struct {
+	name, output string
+	fine         bool
+}
+
+func (s *Server) found(m *machine, p *process, what seen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.proc != p {
 		return
 	}
-	status := "passing"
-	if err != nil {
-		status, output = "critical", err.Error()
+	status := "critical"
+	if what.fine {
+		status = "passing"
 	}
 	status = cmp.Or(m.forced, s.fate(m.spec.Image).Checks, status)
 	m.checks = slices.Clone(m.checks)
 	for i := range m.checks {
-		if m.checks[i].Name == name && (m.checks[i].Status != status || m.checks[i].Output != output) {
-			m.checks[i].Status, m.checks[i].Output, m.checks[i].UpdatedAt = status, output, s.now().UTC().Truncate(time.Second)
+		if m.checks[i].Name == what.name && (m.checks[i].Status != status || m.checks[i].Output != what.output) {
+			m.checks[i].Status, m.checks[i].Output, m.checks[i].UpdatedAt = status, what.output, s.now().UTC().Truncate(time.Second)
 			s.touch(m)
 		}
 	}

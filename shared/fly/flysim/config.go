@@ -74,8 +74,8 @@ func badImage(c *flygo.MachineConfig) *refusal {
 }
 
 func badGuest(c *flygo.MachineConfig) *refusal {
-	if c.VMSize != "" && flygo.MachinePresets[c.VMSize] == nil {
-		return invalid("invalid machine size %q", c.VMSize)
+	if size := sizeOf(c); size != "" && flygo.MachinePresets[size] == nil {
+		return invalid("invalid machine size %q", size)
 	}
 	g := c.Guest
 	if g == nil {
@@ -97,6 +97,9 @@ func badGuest(c *flygo.MachineConfig) *refusal {
 	}
 	return nil
 }
+
+// sizeOf is the preset that older clients name.
+func sizeOf(c *flygo.MachineConfig) string { return c.VMSize } //nolint:staticcheck // the API still takes it
 
 func badRestart(c *flygo.MachineConfig) *refusal {
 	if r := c.Restart; r != nil && !slices.Contains([]string{"", "no", "always", "on-failure", "spot-price"}, string(r.Policy)) {
@@ -196,7 +199,7 @@ func (s *Server) echo(m *machine, config map[string]any) map[string]any {
 
 func fullGuest(spec *flygo.MachineConfig, given any) map[string]any {
 	preset := flygo.MachinePresets[flygo.DefaultVMSize]
-	if p := flygo.MachinePresets[spec.VMSize]; p != nil {
+	if p := flygo.MachinePresets[sizeOf(spec)]; p != nil {
 		preset = p
 	}
 	guest := map[string]any{}

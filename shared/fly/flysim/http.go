@@ -42,6 +42,7 @@ func ok(body any) answer                 { return answer{status: http.StatusOK, 
 func created(body any) answer            { return answer{status: http.StatusCreated, body: body} }
 func empty(status int) answer            { return answer{status: status} }
 func fail(status int, why string) answer { return answer{status: status, body: problem{Error: why}} }
+
 func failf(status int, format string, args ...any) answer {
 	return fail(status, fmt.Sprintf(format, args...))
 }

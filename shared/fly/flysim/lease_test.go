@@ -32,7 +32,9 @@ func TestLeaseShutsOthersOut(t *testing.T) {
 		"suspend":  func(n string) error { return c.Suspend(t.Context(), "leases", m.ID, n) },
 		"start":    func(n string) error { _, err := c.Start(t.Context(), "leases", m.ID, n); return err },
 		"restart":  func(n string) error { return c.Restart(t.Context(), "leases", flygo.RestartMachineInput{ID: m.ID}, n) },
-		"destroy":  func(n string) error { return c.Destroy(t.Context(), "leases", flygo.RemoveMachineInput{ID: m.ID, Kill: true}, n) },
+		"destroy": func(n string) error {
+			return c.Destroy(t.Context(), "leases", flygo.RemoveMachineInput{ID: m.ID, Kill: true}, n)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, nonce := range []string{"", "wrong"} {

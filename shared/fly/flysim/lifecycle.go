@@ -102,6 +102,9 @@ func (s *Server) started(m *machine) {
 func (s *Server) halt(m *machine, state string, how stopOrder) {
 	s.to(m, state)
 	if m.proc != nil {
+		if !m.wedged {
+			m.proc.signal(contSignal) // a suspended process cannot hear
+		}
 		m.proc.stop(how)
 		return
 	}

@@ -20,12 +20,12 @@ func TestExitFollowsRestartPolicy(t *testing.T) {
 		state    string
 		launches int
 	}{
-		"no":                 {1, &flygo.MachineRestart{Policy: "no"}, false, "stopped", 1},
+		"no":                  {1, &flygo.MachineRestart{Policy: "no"}, false, "stopped", 1},
 		"failure, by default": {1, nil, false, "stopped", 11},
-		"failure, limited":   {1, &flygo.MachineRestart{Policy: "on-failure", MaxRetries: 2}, false, "stopped", 3},
-		"success":            {0, nil, false, "stopped", 1},
-		"auto destroy":       {0, &flygo.MachineRestart{Policy: "no"}, true, "destroyed", 1},
-		"failed, destroyed":  {3, &flygo.MachineRestart{Policy: "no"}, true, "destroyed", 1},
+		"failure, limited":    {1, &flygo.MachineRestart{Policy: "on-failure", MaxRetries: 2}, false, "stopped", 3},
+		"success":             {0, nil, false, "stopped", 1},
+		"auto destroy":        {0, &flygo.MachineRestart{Policy: "no"}, true, "destroyed", 1},
+		"failed, destroyed":   {3, &flygo.MachineRestart{Policy: "no"}, true, "destroyed", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, url := start(t, flysim.Options{Images: map[string]flysim.Behavior{"once": {Exit: &tc.code, After: 10}}})

@@ -123,12 +123,22 @@ func (s *Server) createMachine(c *call) answer {
 	}
 	m.secretsVersion = c.app.secrets.version
 	m.cordoned = in.SkipRegistration
-	m.ip = fmt.Sprintf("fdaa:0:%x:a7b:105:%x:%x:2", c.app.org.numeric, len(c.app.machines)+1, c.app.numeric)
+	s.serial++
+	m.ip = fmt.Sprintf("fdaa:0:%x:a7b:105:%x:%x:2", c.app.org.numeric, s.serial&0xffff, c.app.numeric)
 	s.attach(m)
+	s.forget(c.app)
 	c.app.machines = append(c.app.machines, m)
 	s.renew(m)
 	s.launch(m, in.SkipLaunch || len(m.spec.Standbys) > 0)
 	return s.granted(c, m, in)
+}
+
+// forget drops machines that nobody can read any more.
+func (s *Server) forget(a *app) {
+	now := s.now()
+	a.machines = slices.DeleteFunc(slices.Clone(a.machines), func(m *machine) bool {
+		return !m.alive() && now.After(m.gone.Add(s.opts.Remember))
+	})
 }
 
 // granted answers with the machine, and with the nonce of a lease that was asked for.

@@ -104,16 +104,13 @@ func summary(parts []string, body []byte) string {
 	if json.Unmarshal(body, &in) != nil || len(in) == 0 {
 		return ""
 	}
-	last := parts[len(parts)-1]
 	for _, key := range []string{"config", "definition"} {
 		if in[key] != nil {
 			in[key] = "…"
 		}
 	}
-	if query, is := in["query"].(string); is && last == "graphql" {
-		name, _, _ := strings.Cut(query, "(")
-		vars, _ := json.Marshal(in["variables"]) // came from JSON
-		return fmt.Sprintf("%s vars=%s", strings.TrimSpace(name), vars)
+	if query, is := in["query"].(string); is && parts[0] == "graphql" {
+		return outline(query) + " vars=" + oneLine(in["variables"])
 	}
 	if secretPath(parts) {
 		for _, key := range []string{"values", "value", "private_key", "plaintext"} {
@@ -122,11 +119,54 @@ func summary(parts []string, body []byte) string {
 			}
 		}
 	}
-	text, err := json.Marshal(in)
-	if err != nil {
-		return ""
+	return oneLine(in)
+}
+
+// oneLine is JSON with a space after each comma and colon, in ASCII where it says "left out".
+func oneLine(v any) string {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	_ = enc.Encode(v) // came from JSON
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimLeft(lines[i], " ")
+		if strings.HasSuffix(lines[i], ",") {
+			lines[i] += " "
+		}
 	}
-	return string(text)
+	return strings.ReplaceAll(strings.Join(lines, ""), "…", `\u2026`)
+}
+
+// outline is a GraphQL query without arguments, two levels deep.
+func outline(query string) string {
+	var out strings.Builder
+	braces, parens := 0, 0
+	for _, r := range query {
+		switch r {
+		case '(':
+			parens++
+		case ')':
+			parens--
+			continue
+		case '{':
+			braces++
+			if braces == 1 {
+				r = ' '
+			}
+		case '}':
+			braces--
+			if braces != 1 {
+				continue
+			}
+		}
+		if parens == 0 && braces < 3 {
+			out.WriteRune(r)
+		}
+	}
+	return strings.NewReplacer("{ ", "{", " }", "}").Replace(
+		strings.ReplaceAll(strings.Join(strings.Fields(out.String()), " "), " {", "{"))
 }
 
 func secretPath(parts []string) bool {
@@ -135,7 +175,7 @@ func secretPath(parts []string) bool {
 
 // keep writes the bodies that say what should be.
 func (rec *recorder) keep(method string, parts []string, body []byte) {
-	name := ""
+	var name string
 	switch {
 	case method == http.MethodPost && len(parts) == 4 && parts[3] == "machines":
 		name = "create." + groupOf(body)
@@ -154,7 +194,7 @@ func (rec *recorder) keep(method string, parts []string, body []byte) {
 	}
 	rec.n++
 	change := strings.NewReplacer(rec.pairs...)
-	file := fmt.Sprintf("%02d-%s.json", rec.n, change.Replace(name))
+	file := filepath.Base(fmt.Sprintf("%02d-%s.json", rec.n, change.Replace(name)))
 	rec.fail(os.MkdirAll(rec.dir, 0o750))
 	rec.fail(os.WriteFile(filepath.Join(rec.dir, file), []byte(change.Replace(pretty(body))+"\n"), 0o600))
 }
@@ -206,6 +246,19 @@ func (rec *recorder) fail(err error) {
 	if rec.err == nil && err != nil {
 		rec.err = fmt.Errorf("record: %w", err)
 	}
+}
+
+// final writes how everything stood in the end.
+func (rec *recorder) final(state func() State) {
+	if rec.dir == "" {
+		return
+	}
+	text, err := json.MarshalIndent(state(), "", " ")
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.fail(err)
+	rec.fail(os.MkdirAll(rec.dir, 0o750))
+	rec.fail(os.WriteFile(filepath.Join(rec.dir, "final-state.json"), []byte(strings.NewReplacer(rec.pairs...).Replace(string(text))+"\n"), 0o600))
 }
 
 // failure is the first thing that could not be written.

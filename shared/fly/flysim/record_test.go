@@ -31,18 +31,22 @@ func TestRecordingLooksLikeTheRealOnes(t *testing.T) {
 	need(t, err)
 	waitFor(t, c, "app01", m.ID, "started")
 	need(t, s.SetFaults(flysim.Fault{Match: flysim.Match{Method: "DELETE"}, Do: flysim.Effect{Drop: "before"}}))
+	raw(t, http.MethodPost, url+"/graphql", `{"query":"query ($appName: String!) {\n app(name: $appName) {\n id\n image(ref: $imageRef) { id digest }\n }\n}","variables":{"appName":"app01"}}`)
 	_ = c.Destroy(t.Context(), "app01", flygo.RemoveMachineInput{ID: m.ID, Kill: true}, l.Data.Nonce)
+
+	need(t, s.Close())
 
 	sequence, err := os.ReadFile(filepath.Join(dir, "sequence.txt"))
 	need(t, err)
-	want := `POST   /v1/apps?wait=true -> 201 {"app_role_id":"","name":"app01","network":"","org_slug":"personal"}
-POST   /v1/apps/app01/ip_assignments -> 200 {"network":"","org_slug":"personal","region":"","service_name":"","type":"v6"}
-POST   /v1/apps/app01/secrets/KEY -> 201 {"value":"…"}
-POST   /v1/apps/app01/machines -> 200 {"config":"…","lease_ttl":300,"region":"ams","skip_secrets":false}
+	want := `POST   /v1/apps?wait=true -> 201 {"app_role_id": "", "name": "app01", "network": "", "org_slug": "personal"}
+POST   /v1/apps/app01/ip_assignments -> 200 {"network": "", "org_slug": "personal", "region": "", "service_name": "", "type": "v6"}
+POST   /v1/apps/app01/secrets/KEY -> 201 {"value": "\u2026"}
+POST   /v1/apps/app01/machines -> 200 {"config": "\u2026", "lease_ttl": 300, "region": "ams", "skip_secrets": false}
 DELETE /v1/apps/app01/machines/MACHINE_1/lease [nonce NONCE_1] -> 200
 POST   /v1/apps/app01/machines/MACHINE_1/lease?ttl=13 -> 201
-POST   /v1/apps/app01/machines/MACHINE_1 [nonce NONCE_2] -> 200 {"config":"…","region":"ams","skip_secrets":false}
+POST   /v1/apps/app01/machines/MACHINE_1 [nonce NONCE_2] -> 200 {"config": "\u2026", "region": "ams", "skip_secrets": false}
 GET    /v1/apps/app01/machines/MACHINE_1/wait?state=started&timeout=10 -> 200
+POST   /graphql -> 200 query app{id image} vars={"appName": "app01"}
 DELETE /v1/apps/app01/machines/MACHINE_1?kill=true [nonce NONCE_2] -> dropped
 `
 	if got := string(sequence); got != want {
@@ -59,7 +63,7 @@ DELETE /v1/apps/app01/machines/MACHINE_1?kill=true [nonce NONCE_2] -> dropped
 			t.Errorf("%s holds a secret or an id", e.Name())
 		}
 	}
-	if want := []string{"01-ip.json", "02-create.app.json", "03-update.app.MACHINE_1.json", "04-destroy.MACHINE_1.json", "sequence.txt"}; !slices.Equal(names, want) {
+	if want := []string{"01-ip.json", "02-create.app.json", "03-update.app.MACHINE_1.json", "04-destroy.MACHINE_1.json", "final-state.json", "sequence.txt"}; !slices.Equal(names, want) {
 		t.Errorf("got files %v, want %v", names, want)
 	}
 }

@@ -110,6 +110,7 @@ func (s *Server) Close() error {
 	running := s.running()
 	s.mu.Unlock()
 
+	s.rec.final(s.State)
 	var errs []error
 	for _, srv := range servers {
 		if err := srv.Close(); err != nil {
@@ -147,6 +148,15 @@ func (s *Server) SetImage(ref string, b Behavior) {
 func (s *Server) SetLag(l Lag) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.List > 0 && s.lag.List == 0 { // what is there now was there before
+		for _, a := range s.apps {
+			for _, m := range a.machines {
+				m.past = nil
+				s.remember(m)
+				m.past[0].at = s.now().Add(-l.List)
+			}
+		}
+	}
 	s.lag = l
 }
 

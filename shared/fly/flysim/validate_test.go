@@ -2,7 +2,6 @@ package flysim_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -67,10 +66,17 @@ func mended(doc *openapi3.T) {
 	either("SignalRequest", "signal", openapi3.NewIntegerSchema())
 	// 9. Bytes are base64, not lists of numbers.
 	for _, at := range [][2]string{
-		{"SetSecretkeyRequest", "value"}, {"EncryptSecretkeyRequest", "plaintext"}, {"EncryptSecretkeyRequest", "associated_data"},
-		{"EncryptSecretkeyResponse", "ciphertext"}, {"DecryptSecretkeyRequest", "ciphertext"}, {"DecryptSecretkeyRequest", "associated_data"},
-		{"DecryptSecretkeyResponse", "plaintext"}, {"SignSecretkeyRequest", "plaintext"}, {"SignSecretkeyResponse", "signature"},
-		{"VerifySecretkeyRequest", "plaintext"}, {"VerifySecretkeyRequest", "signature"},
+		{"SetSecretkeyRequest", "value"},
+		{"EncryptSecretkeyRequest", "plaintext"},
+		{"EncryptSecretkeyRequest", "associated_data"},
+		{"EncryptSecretkeyResponse", "ciphertext"},
+		{"DecryptSecretkeyRequest", "ciphertext"},
+		{"DecryptSecretkeyRequest", "associated_data"},
+		{"DecryptSecretkeyResponse", "plaintext"},
+		{"SignSecretkeyRequest", "plaintext"},
+		{"SignSecretkeyResponse", "signature"},
+		{"VerifySecretkeyRequest", "plaintext"},
+		{"VerifySecretkeyRequest", "signature"},
 	} {
 		either(at[0], at[1], openapi3.NewStringSchema())
 	}
@@ -151,7 +157,7 @@ func (v validator) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // checkAnswer validates an answer whose body has been read.
 func checkAnswer(input *openapi3filter.RequestValidationInput, resp *http.Response, body []byte) error {
-	return openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+	return openapi3filter.ValidateResponse(input.Request.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(body)), Options: options(),
 	})
 }
@@ -169,7 +175,7 @@ func checkRequest(r *http.Request) (*openapi3filter.RequestValidationInput, erro
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	copied := httptest.NewRequestWithContext(context.Background(), r.Method, r.URL.RequestURI(), bytes.NewReader(body))
+	copied := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.RequestURI(), bytes.NewReader(body))
 	for k, v := range r.Header { // fly-go writes some names in small letters
 		copied.Header[http.CanonicalHeaderKey(k)] = v
 	}
