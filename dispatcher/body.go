@@ -18,8 +18,8 @@ const (
 	// largeBodies is how many larger ones may be held at once: anybody can send one, and the
 	// dispatcher has little memory.
 	largeBodies = 3
-	// bodyWithin is how long a sender may take.
-	bodyWithin = 15 * time.Second
+	// defaultBodyWithin is how long a sender may take.
+	defaultBodyWithin = 15 * time.Second
 )
 
 var (
@@ -35,14 +35,14 @@ type bodies struct {
 	large   chan struct{}
 }
 
-// read gives the whole body and a function that takes the memory back: the body must not be used
-// after that. The errors are errTooLarge, errTooSlow, errBusy, and those of the connection.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, free func(), err error) {
+// read gives the whole body, which must come within the given time, and a function that takes the
+// memory back: the body must not be used after that. The errors are errTooLarge, errTooSlow, errBusy, and those of the connection.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, within time.Duration) (body []byte, free func(), err error) {
 	if r.ContentLength > maxBody {
 		return nil, nil, errTooLarge
 	}
 	// The answer's deadline is the server's; this one is for the sender.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within))
 	buf, _ := b.buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,8 @@ type Server struct {
 	// MaxRunners is how many runners may be active at once, Parallel how many launches may be under
 	// way at once; zero means 20 and 8.
 	MaxRunners, Parallel int
+	// BodyWithin is how long a sender may take for a body; zero means 15 seconds.
+	BodyWithin time.Duration
 	// OrphanAge is how long an orphan must have been one before Sweep ends it; zero means two minutes.
 	OrphanAge time.Duration
 	// Log is told what was done. Never nil.
@@ -133,14 +136,16 @@ func (s *Server) unknown(w http.ResponseWriter, _ *http.Request) {
 // dispatcher down.
 func (s *Server) guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil {
-				s.Log.ErrorContext(r.Context(), "panicked", "path", r.URL.Path, "panic", p)
-				answer(w, http.StatusInternalServerError, refused{"the dispatcher has a fault; its log says more"})
-			}
-		}()
+		defer s.caught(w, r)
 		h.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) caught(w http.ResponseWriter, r *http.Request) {
+	if p := recover(); p != nil {
+		s.Log.ErrorContext(r.Context(), "panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+		answer(w, http.StatusInternalServerError, refused{"the dispatcher has a fault; its log says more"})
+	}
 }
 
 func (s *Server) now() time.Time {
@@ -163,7 +168,8 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func positive(n, otherwise int) int {
+// positive is n, or what stands in for a field that is zero.
+func positive[T int | time.Duration](n, otherwise T) T {
 	if n > 0 {
 		return n
 	}

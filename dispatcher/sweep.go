@@ -74,7 +74,7 @@ func (s *Server) endOrphans(ctx context.Context, r *SweepReport, machines []laun
 		ids = append(ids, m.ID)
 		r.Suspects = append(r.Suspects, m.Name)
 	}
-	confirmed, err := s.Queue.Suspect(ctx, "machine", ids, s.orphanAge())
+	confirmed, err := s.Queue.Suspect(ctx, "machine", ids, positive(s.OrphanAge, defaultOrphanAge))
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Server) lapseOrphans(ctx context.Context, r *SweepReport, machines []la
 		ids = append(ids, name)
 		r.Suspects = append(r.Suspects, "launch "+name)
 	}
-	confirmed, err := s.Queue.Suspect(ctx, "job", ids, s.orphanAge())
+	confirmed, err := s.Queue.Suspect(ctx, "job", ids, positive(s.OrphanAge, defaultOrphanAge))
 	if err != nil {
 		return err
 	}
@@ -140,13 +140,6 @@ func (s *Server) lapseOrphans(ctx context.Context, r *SweepReport, machines []la
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Server) orphanAge() time.Duration {
-	if s.OrphanAge > 0 {
-		return s.OrphanAge
-	}
-	return defaultOrphanAge
 }
 
 func ignoreNil(err error) []error {

@@ -61,7 +61,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (event, error) {
 	if d.signature == "" {
 		return event{}, errUnsigned
 	}
-	body, free, err := s.bodies.read(w, r)
+	body, free, err := s.bodies.read(w, r, positive(s.BodyWithin, defaultBodyWithin))
 	if free != nil {
 		defer free()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 	"text/tabwriter"
@@ -47,6 +48,8 @@ type config struct {
 	Roots   []job.Config `env:"-"`
 	Secrets []string     `env:"-"`
 }
+
+func environ() []string { return os.Environ() }
 
 // readConfig reads and judges the environment. Its error names everything that is wrong at once.
 func readConfig(environ []string) (config, error) {

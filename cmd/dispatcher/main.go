@@ -14,7 +14,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends it at once.
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], environment{vars: os.Environ(), out: os.Stdout, err: os.Stderr})
+	code := run(ctx, os.Args[1:], environment{vars: environ(), out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
 }
