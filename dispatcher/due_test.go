@@ -28,7 +28,7 @@ func TestWedgedFlyDoesNotHoldTheAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t, roots(t, hello))
-			h.apps(hello, "a", "b", "c", "d", "e")
+			h.apps("a", "b", "c", "d", "e")
 			h.faults(http.MethodPost, do)
 			got := h.push("guid", payload(t, "push.branch.json"))
 			if got.status != http.StatusAccepted || len(got.Jobs) != 6 {
@@ -71,7 +71,7 @@ func TestWhatMayHaveMadeAMachineWaitsForItsClaim(t *testing.T) {
 
 func TestRunnersStayWithinTheLimit(t *testing.T) {
 	h := open(t, func(h *house) { h.d.MaxRunners = 3 })
-	h.apps(hello, "a", "b", "c", "d", "e")
+	h.apps("a", "b", "c", "d", "e")
 	got := h.push("guid", payload(t, "push.branch.json"))
 	if len(got.Jobs) != 5 {
 		t.Fatalf("got %d %s", got.status, got.text)
@@ -98,7 +98,7 @@ func TestLaunchesRunSideBySide(t *testing.T) {
 			}
 		}, func() { now.Add(-1) }}
 	})
-	h.apps(hello, "a", "b", "c", "d", "e")
+	h.apps("a", "b", "c", "d", "e")
 	h.faults(http.MethodPost, `{"delay_ms":200,"repeat":-1}`)
 	h.push("guid", payload(t, "push.branch.json"))
 	if n := len(h.machines()); n != 5 || most.Load() != 2 {

@@ -216,12 +216,12 @@ func (h *house) next() reply {
 	return h.send(req)
 }
 
-// apps puts apps that follow one repository into the catalog.
-func (h *house) apps(repo string, names ...string) {
+// apps puts apps that follow the repository hello into the catalog.
+func (h *house) apps(names ...string) {
 	h.t.Helper()
 	sources := map[string]string{}
 	for _, name := range names {
-		sources[name] = repo
+		sources[name] = hello
 	}
 	h.catalog(sources)
 }

@@ -68,7 +68,7 @@ func TestMachineOfAnEarlierAttemptIsEnded(t *testing.T) {
 // TestWorkingMachinesAreLeftAlone holds the sweep off everything that is needed, asked for or not ours.
 func TestWorkingMachinesAreLeftAlone(t *testing.T) {
 	h := open(t, orphanAge)
-	h.apps(hello, "launching", "claimed")
+	h.apps("launching", "claimed")
 	h.push("guid", payload(t, "push.branch.json"))
 	for _, r := range h.active() {
 		if r.Job.App == "claimed" {

@@ -2,7 +2,7 @@ package dispatcher
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // what must not be accepted
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"

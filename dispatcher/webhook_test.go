@@ -39,7 +39,7 @@ func TestFirstPushToAnEmptyRedisIsLaunched(t *testing.T) {
 
 func TestPushOfAnAppsRepositoryDeploysTheApp(t *testing.T) {
 	h := open(t)
-	h.apps(hello, "web", "worker")
+	h.apps("web", "worker")
 	got := h.push("guid", payload(t, "push.branch.json"))
 	var apps []string
 	for _, j := range got.Jobs {
@@ -56,7 +56,7 @@ func TestPushOfAnAppsRepositoryDeploysTheApp(t *testing.T) {
 
 func TestManyAppsOfOneRepositoryBecomeOneFanOut(t *testing.T) {
 	h := open(t)
-	h.apps(hello, "a", "b", "c", "d", "e", "f")
+	h.apps("a", "b", "c", "d", "e", "f")
 	got := h.push("guid", payload(t, "push.branch.json"))
 	if got.status != http.StatusAccepted || len(got.Jobs) != 1 || got.Jobs[0].Kind != job.Sync {
 		t.Errorf("got %d %s", got.status, got.text)
@@ -190,7 +190,7 @@ func TestRedeliveryWorksOnceTheAppIsKnown(t *testing.T) {
 	if got := h.push("guid", payload(t, "push.branch.json")); got.status != http.StatusOK {
 		t.Fatalf("got %d %s", got.status, got.text)
 	}
-	h.apps(hello, "web")
+	h.apps("web")
 	if got := h.push("guid", payload(t, "push.branch.json")); got.status != http.StatusAccepted {
 		t.Errorf("got %d %s", got.status, got.text)
 	}
@@ -269,7 +269,7 @@ func TestCommandsStayWithinTheBudget(t *testing.T) {
 	redis := queuetest.Redis(t)
 	count := counting(t, redis)
 	h := open(t, roots(t, hello), at("redis://"+count.addr))
-	h.apps(hello, "a", "b", "c", "d", "e")
+	h.apps("a", "b", "c", "d", "e")
 	// The first push loads the scripts.
 	h.push("guid-0", branchPush(t, 1))
 	for _, r := range h.active() {
