@@ -12,15 +12,15 @@ import (
 )
 
 // intent reads an app.yaml and gives what a deploy of image tag 1 wants.
-func intent(t testing.TB, yaml string) plan.Intent {
-	t.Helper()
+func intent(tb testing.TB, yaml string) plan.Intent {
+	tb.Helper()
 	tree, err := manifest.Read(fstest.MapFS{"app.yaml": {Data: []byte(yaml)}}, ".", manifest.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	target, err := machine.Translate(tree.Apps[0].App, machine.Inputs{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return intentOf(target, "1")
 }
@@ -40,20 +40,20 @@ http_service:
 // worker is an app with one group without services.
 const worker = source + "primary_region: ams\nprocesses: {worker: work}\n"
 
-func mustDiff(t testing.TB, o plan.Observed, want plan.Intent) plan.Plan {
-	t.Helper()
+func mustDiff(tb testing.TB, o plan.Observed, want plan.Intent) plan.Plan {
+	tb.Helper()
 	p, err := plan.Diff(o, want)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
 // deployed gives an account on which the manifest is deployed.
-func deployed(t testing.TB, yaml string) (*account, plan.Intent) {
-	t.Helper()
-	a, want := &account{}, intent(t, yaml)
-	a.applyAll(mustDiff(t, a.o, want))
+func deployed(tb testing.TB, yaml string) (*account, plan.Intent) {
+	tb.Helper()
+	a, want := &account{}, intent(tb, yaml)
+	a.applyAll(mustDiff(tb, a.o, want))
 	return a, want
 }
 
