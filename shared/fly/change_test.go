@@ -194,7 +194,7 @@ func TestManyChangesGoOneAfterAnother(t *testing.T) {
 
 func TestLostLeaseStopsWrites(t *testing.T) {
 	w := deployed(t, flysim.Options{})
-	ch := begin(t, w.client(t))
+	ch := begin(t, w.client(t, func(o *Options) { o.LeaseTTL = 6 * time.Second }))
 	w.road.breaks(&fault{method: http.MethodPost, path: `/lease$`, status: 409, body: `{"error":"aborted: machine ID x lease currently held by y"}`})
 	ctx := within(t, 10*time.Second)
 	for !ch.TrustedUntil().IsZero() {
@@ -242,7 +242,7 @@ func TestNoWriteStartsThatTrustCannotOutlast(t *testing.T) {
 
 func TestRefreshKeepsTrust(t *testing.T) {
 	w := deployed(t, flysim.Options{})
-	ch := begin(t, w.client(t, func(o *Options) { o.LeaseTTL = time.Second }))
+	ch := begin(t, w.client(t, func(o *Options) { o.LeaseTTL = 3 * time.Second }))
 	first := ch.TrustedUntil()
 	ctx := within(t, 10*time.Second)
 	for !ch.TrustedUntil().After(first.Add(time.Second)) {
@@ -250,7 +250,6 @@ func TestRefreshKeepsTrust(t *testing.T) {
 			t.Fatal("trust is not renewed")
 		}
 	}
-	apply(t, ch, update(ch.Observed().Machines[0], imageTwo))
 }
 
 // severed is a transport that dies with its process.
@@ -416,6 +415,18 @@ func TestStandbyAndVolumeAreFilledIn(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	w.road.written()
+	_ = ch.Close()
+	ch = begin(t, w.client(t))
+	for _, name := range []string{"shop-db-ams-1", "shop-db-ams-0"} {
+		db := create(name, imageOne)
+		db.Config.Mounts, db.Volume = append(db.Config.Mounts, mount()), "data"
+		apply(t, ch, db)
+	}
+	apply(t, ch, standby)
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("repeating wrote %v", got)
+	}
 	mounted := map[string]bool{}
 	for _, m := range w.machines(t) {
 		switch m.Name {

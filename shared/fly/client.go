@@ -109,7 +109,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 // appName is what Fly allows. fly-go puts names into paths as they are, so nothing else may get
 // that far.
-var appName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`) //nolint:gochecknoglobals // a compiled constant
+var appName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func checkName(app string) error {
 	if !appName.MatchString(app) {

@@ -75,7 +75,7 @@ func (e *machineCreation) do(ctx context.Context) error {
 	return nil
 }
 
-var machineID = regexp.MustCompile(`\b[0-9a-f]{14}\b`) //nolint:gochecknoglobals // a compiled constant
+var machineID = regexp.MustCompile(`\b[0-9a-f]{14}\b`)
 
 // conflict looks whether a conflict names the machine that is wanted: lists lag, and the name is
 // checked where it is kept.
@@ -166,6 +166,7 @@ func (ch *Change) adopt(ctx context.Context, e *machineCreation) error {
 		return nil
 	}
 	if e.sent == nil {
+		ch.claimOf(m)
 		if err := e.complete(); err != nil {
 			return err
 		}

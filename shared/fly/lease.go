@@ -114,7 +114,7 @@ func (c *Client) trust(start time.Time) time.Time {
 }
 
 // errGone says that a machine that was to be leased is no more.
-var errGone = errors.New("machine is gone") //nolint:gochecknoglobals // an error value
+var errGone = errors.New("machine is gone")
 
 // lease takes the lease of a machine and waits while somebody else has it, up to LeaseWait. It does
 // nothing where the lease is held already.

@@ -159,7 +159,7 @@ func (r rawMachine) config() json.RawMessage {
 	return r.Config
 }
 
-var errUnequal = fmt.Errorf("read twice, and not the same") //nolint:gochecknoglobals // an error value
+var errUnequal = fmt.Errorf("read twice, and not the same")
 
 func withRaw(m *flygo.Machine, said *call) (*plan.Machine, error) {
 	var raw rawMachine

@@ -41,7 +41,7 @@ func TestProofFailsUnlessAllOfItIsTrue(t *testing.T) {
 			// as long as checks and crashes of the simulator need
 			ch := begin(t, w.client(t, func(o *Options) { o.Smoke = 150 * time.Millisecond }))
 			p := proof("shop-app-ams-0", imageOne)
-			p.WaitTimeout = 700 * time.Millisecond
+			p.WaitTimeout = 2 * time.Second
 			if c.spoil != nil {
 				c.spoil(&p)
 			}
@@ -168,9 +168,11 @@ func TestJudge(t *testing.T) {
 func TestDiffers(t *testing.T) {
 	base := `{"image":"a@sha256:1","env":{"A":"1"},"services":[{"protocol":"tcp","internal_port":80}],"metadata":{"k":"v"}}`
 	cases := []struct{ name, have, want, at string }{
-		{"echo of Fly", `{"dns":{},"guest":{"cpus":1,"cpu_kind":"shared","memory_mb":256},"image":"a@sha256:1","env":{"A":"1"},
+		{
+			"echo of Fly", `{"dns":{},"guest":{"cpus":1,"cpu_kind":"shared","memory_mb":256},"image":"a@sha256:1","env":{"A":"1"},
 			"services":[{"protocol":"tcp","internal_port":80,"autostop":false}],"metadata":{"k":"v","fly_release_id":"x"},"new":1}`,
-			strings.Replace(base, `80}`, `80,"autostop":"off"}`, 1), ""},
+			strings.Replace(base, `80}`, `80,"autostop":"off"}`, 1), "",
+		},
 		{"default restart", strings.Replace(base, `{`, `{"restart":{"policy":"on-failure","max_retries":10},`, 1), base, ""},
 		{"other restart", strings.Replace(base, `{`, `{"restart":{"policy":"always"},`, 1), base, "restart"},
 		{"env", base, strings.Replace(base, `"1"}`, `"2"}`, 1), "env.A"},

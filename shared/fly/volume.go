@@ -105,13 +105,27 @@ func (ch *Change) volumesNamed(name, region string) []flygo.Volume {
 	return out
 }
 
+// claimOf notes the volume that a machine of the name mounts already.
+func (ch *Change) claimOf(m plan.Machine) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if m.Config != nil && len(m.Config.Mounts) > 0 && m.Config.Mounts[0].Volume != "" {
+		ch.claimed[m.Name] = m.Config.Mounts[0].Volume
+	}
+}
+
 // claim picks the volume that a new machine is to mount, the same one however often it is asked.
 func (ch *Change) claim(s plan.CreateMachine) (flygo.Volume, error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	taken := map[string]bool{}
-	for by, id := range ch.claimed {
-		taken[id] = by != s.Name
+	for _, id := range ch.claimed {
+		taken[id] = true
+	}
+	for _, v := range ch.volumes {
+		if v.ID == ch.claimed[s.Name] {
+			return v, nil
+		}
 	}
 	for _, v := range ch.volumes {
 		free := !v.IsAttached() && !taken[v.ID] && (v.HostStatus == "" || v.HostStatus == string(flygo.HostStatusOk))

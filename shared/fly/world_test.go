@@ -3,11 +3,11 @@ package fly
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +42,8 @@ type fault struct {
 // road is the way to the simulator: it can be broken, and remembers what went over it.
 type road struct {
 	to http.Handler
+	// held is called when the simulator refused a lease: a test may let time pass.
+	held func()
 
 	mu     sync.Mutex
 	faults []*fault
@@ -55,7 +57,11 @@ func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	f := r.note(req, body)
 	if f == nil {
-		r.to.ServeHTTP(w, req)
+		answer := &status{ResponseWriter: w}
+		r.to.ServeHTTP(answer, req)
+		if answer.code == http.StatusConflict && strings.HasSuffix(req.URL.Path, "/lease") && r.held != nil {
+			r.held()
+		}
 		return
 	}
 	if f.after {
@@ -69,6 +75,17 @@ func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	w.WriteHeader(f.status)
 	_, _ = io.WriteString(w, f.body)
+}
+
+// status remembers the status of an answer.
+type status struct {
+	http.ResponseWriter
+	code int
+}
+
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
 }
 
 func (r *road) note(req *http.Request, body []byte) *fault {
@@ -138,7 +155,7 @@ func newWorld(t *testing.T, o flysim.Options) *world {
 func (w *world) client(t *testing.T, change ...func(*Options)) *Client {
 	t.Helper()
 	o := Options{
-		Token: testToken, BaseURL: w.url, LeaseTTL: 6 * time.Second, LeaseWait: 8 * time.Second,
+		Token: testToken, BaseURL: w.url, LeaseTTL: 30 * time.Second, LeaseWait: 20 * time.Second,
 		Smoke: 30 * time.Millisecond, Lag: 150 * time.Millisecond, Poll: 20 * time.Millisecond,
 		Transport: &http.Transport{},
 	}
@@ -198,6 +215,11 @@ func proof(name, image string) plan.Proof {
 	}}}
 }
 
+// impatient lets the time of a lease pass as soon as somebody is refused it.
+func (w *world) impatient() {
+	w.road.held = func() { w.sim.Advance(31 * time.Second) }
+}
+
 // deployed is a world with one machine that runs image one, and nobody at work.
 func deployed(t *testing.T, o flysim.Options) *world {
 	t.Helper()
@@ -239,15 +261,6 @@ func (w *world) observed(t *testing.T) plan.Observed {
 
 func update(m plan.Machine, image string) plan.UpdateMachine {
 	return plan.UpdateMachine{App: testApp, Machine: m, Config: config(image)}
-}
-
-func object(t *testing.T, raw json.RawMessage) map[string]any {
-	t.Helper()
-	var o map[string]any
-	if err := json.Unmarshal(raw, &o); err != nil {
-		t.Fatal(err)
-	}
-	return o
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
