@@ -15,7 +15,7 @@ import (
 
 const head = "app: shop\nsource: {type: image, image: nginx}\n"
 
-func appOf(t testing.TB, yaml string) *manifest.App {
+func appOf(t *testing.T, yaml string) *manifest.App {
 	t.Helper()
 	tree, err := manifest.Read(fstest.MapFS{"app.yaml": {Data: []byte(head + yaml)}}, ".", manifest.Options{})
 	if err != nil {
