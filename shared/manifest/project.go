@@ -149,9 +149,12 @@ func (f manifestFile) problem(x fault, hides bool) Problem {
 func (r *reader) parse(f manifestFile, data []byte) (root *yaml.Node, faults, notes []fault) {
 	if extension(f.path) == "toml" {
 		root, faults = parseTOML(data, r.lim)
+		if root != nil && len(faults) == 0 {
+			stripComments(root)
+		}
 		return root, faults, nil
 	}
-	return parseYAML(data, r.lim)
+	return readYAML(data, r.lim)
 }
 
 func validateProject(d *decoder, root *yaml.Node, p *Project) {

@@ -50,7 +50,8 @@ type Entry struct {
 	FS fs.FS
 	// Projects are the names of the enclosing projects, outermost first.
 	Projects []string
-	// Node is the effective manifest after merging, with every key that was written.
+	// Node is the effective manifest after merging, with every key that was written, each with its line
+	// and column, and without comments. It holds no aliases, and no values of raw secrets.
 	Node *yaml.Node
 }
 

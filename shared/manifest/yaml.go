@@ -39,6 +39,26 @@ func parseYAML(data []byte, lim Limits) (root *yaml.Node, faults, notes []fault)
 	return root, faults, notes
 }
 
+// readYAML is parseYAML without the comments, and quick where the text is plain.
+func readYAML(data []byte, lim Limits) (root *yaml.Node, faults, notes []fault) {
+	if root, ok := plainYAML(data); ok {
+		root, faults = expand(root, lim)
+		return root, faults, nil
+	}
+	root, faults, notes = parseYAML(data, lim)
+	if root != nil && len(faults) == 0 {
+		stripComments(root)
+	}
+	return root, faults, notes
+}
+
+func stripComments(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, child := range n.Content {
+		stripComments(child)
+	}
+}
+
 // decodeYAML reads the first document. The parser is foreign code that reads foreign bytes: should it
 // panic, that is an error of the text.
 func decodeYAML(data []byte) (doc *yaml.Node, more bool, err error) {
