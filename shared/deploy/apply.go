@@ -45,7 +45,7 @@ func (w *work) change(ctx context.Context) error {
 	}
 	outcome := w.success()
 	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
-	w.changes = append(w.changes, w.decision.Summary()...)
+	w.changes = append(w.changes, linesOf(w.decision)...)
 	done, err := w.applyAll(ctx, ch, w.decision, w.intent.Target.Strategy != "immediate")
 	if err == nil {
 		err = ch.Prove(ctx, plan.ProofOf(w.observed, w.intent))
@@ -116,7 +116,7 @@ func (w *work) applyStage(ctx context.Context, ch *fly.Change, st plan.Stage) ([
 func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
 	defer cancel()
-	w.log.InfoContext(ctx, "apply", "step", plan.Line(s))
+	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
 	return ch.Apply(ctx, s)
 }
 

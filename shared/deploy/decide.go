@@ -10,11 +10,17 @@ import (
 	"github.com/gigurra/flycd/shared/plan"
 )
 
+// personal is the slug under which Fly knows everybody's own organisation.
+const personal = "personal"
+
 // target translates the manifest.
 func (w *work) target() (machine.Target, error) {
 	t, err := machine.Translate(w.entry.App, machine.Inputs{Files: w.files})
 	if err != nil {
 		return t, job.Reject(fmt.Errorf("%s: %w", w.entry.File, err))
+	}
+	if t.Org == "" && !w.observed.Exists {
+		t.Org = or(w.Org, personal)
 	}
 	return t, nil
 }

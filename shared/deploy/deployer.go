@@ -30,6 +30,8 @@ type Deployer struct {
 	Sync *Syncer
 	// Index is asked, before an app is destroyed, whether its tree still lacks it.
 	Index Index
+	// Org is the organisation that an app which names none is created in; empty means personal.
+	Org string
 	// Manifest says how manifests are read; its Repos is the deployer's own.
 	Manifest manifest.Options
 	// BuildLog takes what builders print; nil drops it.

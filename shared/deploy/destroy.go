@@ -84,6 +84,6 @@ func (w *work) destroyAll(ctx context.Context, ch *fly.Change, o plan.Observed) 
 			return err
 		}
 	}
-	w.changes = p.Summary()
+	w.changes = linesOf(p)
 	return nil
 }

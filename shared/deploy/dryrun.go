@@ -35,7 +35,7 @@ func (d *Deployer) plan(ctx context.Context, req Request) (PlanResult, error) {
 	if err != nil {
 		return PlanResult{Result: w.result()}, err
 	}
-	w.outcome, w.changes = w.success(), w.decision.Summary()
+	w.outcome, w.changes = w.success(), linesOf(w.decision)
 	w.warnings = append(w.warnings, w.decision.Notes...)
 	return PlanResult{Plan: w.decision, Summary: w.changes, Result: w.result()}, nil
 }

@@ -3,6 +3,8 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/job"
@@ -63,4 +65,26 @@ func (w *work) wanted() string {
 		return ""
 	}
 	return w.marks.digests.Wanted()
+}
+
+// linesOf gives the plan for people. FlyCD's own stamps are left out where anything else changes.
+func linesOf(p plan.Plan) []string {
+	var lines []string
+	for _, st := range p.Stages {
+		for _, s := range st.Steps {
+			lines = append(lines, lineOf(s))
+		}
+	}
+	return lines
+}
+
+func lineOf(s plan.Step) string {
+	if u, ok := s.(plan.UpdateMachine); ok {
+		rest := slices.DeleteFunc(slices.Clone(u.Changes), func(c plan.Change) bool { return strings.HasPrefix(c.Key, "metadata.flycd_") })
+		if len(rest) > 0 {
+			u.Changes = rest
+		}
+		s = u
+	}
+	return plan.Line(s)
 }

@@ -43,7 +43,7 @@ func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) e
 	if _, err = w.applyAll(ctx, ch, undo, false); err == nil {
 		err = ch.Prove(ctx, plan.ProofOfUndo(w.entry.App.Name, done))
 	}
-	w.changes = append(w.changes, undo.Summary()...)
+	w.changes = append(w.changes, linesOf(undo)...)
 	if err == nil {
 		w.detail += "; the machines were put back to what they were before, and that was proven"
 		return nil
