@@ -66,7 +66,7 @@ func (c *Client) Context(ctx context.Context, spec ContextSpec) (_ *Context, err
 	if err != nil {
 		return nil, fmt.Errorf("open folder for build: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // nothing is buffered
+	defer root.Close()                                                //nolint:errcheck // nothing is buffered
 	b := &copier{ctx: ctx, to: root, limits: c.Limits.withDefaults()} //nolint:containedctx // lives as long as this call
 	if err := b.build(spec); err != nil {
 		return nil, err

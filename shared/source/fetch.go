@@ -133,12 +133,17 @@ func (c *Client) transfer(ctx context.Context, a *advert, req *packp.UploadPackR
 		return nil, explain(ctx, a.remote, err)
 	}
 	limits := c.Limits.withDefaults()
-	objs, err := unpack(ctx, &received{r: demultiplex(req, resp), left: limits.Received, limit: limits.Received}, path, limits)
+	in := demultiplex(req, resp)
+	objs, err := unpack(ctx, &received{r: in, left: limits.Received, limit: limits.Received}, path, limits)
 	if err != nil {
 		_ = resp.Close()
 		return nil, explain(ctx, a.remote, err)
 	}
-	if err := drain(resp); err != nil {
+	// the little that follows a pack is read, so that the connection can be used again; ssh's is not
+	if a.remote.scheme != "ssh" {
+		_, _ = io.CopyN(io.Discard, in, 64<<10)
+	}
+	if err := resp.Close(); err != nil {
 		_ = objs.Close()
 		return nil, explain(ctx, a.remote, err)
 	}
@@ -214,12 +219,6 @@ func demultiplex(req *packp.UploadPackRequest, r io.Reader) io.Reader {
 		return sideband.NewDemuxer(sideband.Sideband, r)
 	}
 	return r
-}
-
-// drain reads the little that follows a pack, so that the connection can be used again.
-func drain(r io.ReadCloser) error {
-	_, _ = io.CopyN(io.Discard, r, 64<<10)
-	return r.Close()
 }
 
 // received bounds what is taken from a connection that is not HTTP as well.

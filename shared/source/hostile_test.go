@@ -98,34 +98,44 @@ func TestHostileTreesAreRejectedAndWriteNothingOutside(t *testing.T) {
 		says  string
 		build func(f *forge) plumbing.Hash
 	}{
-		"dot dot":             {`is named ".."`, func(f *forge) plumbing.Hash { return f.tree(entry{file, "..", f.blob("x")}) }},
-		"dot dot folder":      {`is named ".."`, func(f *forge) plumbing.Hash { return f.tree(entry{dir, "..", f.tree(entry{file, "x", f.blob("x")})}) }},
-		"dot":                 {`is named "."`, func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".", f.tree()}) }},
-		"slash":               {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, "../x", f.blob("x")}) }},
-		"absolute":            {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, "/etc/x", f.blob("x")}) }},
-		"backslash":           {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, `..\x`, f.blob("x")}) }},
-		"git folder":          {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".git", f.tree(entry{file, "config", f.blob("x")})}) }},
-		"git in capitals":     {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".GiT", f.tree()}) }},
-		"git short name":      {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, "GIT~1", f.tree()}) }},
-		"git trailing dot":    {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".git. .", f.tree()}) }},
-		"git stream":          {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".git::$INDEX_ALLOCATION", f.tree()}) }},
-		"git invisible":       {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".g\u200cit", f.tree()}) }},
-		"device":              {"device", func(f *forge) plumbing.Hash { return f.tree(entry{file, "aux.c", f.blob("x")}) }},
-		"device port":         {"device", func(f *forge) plumbing.Hash { return f.tree(entry{file, "COM1", f.blob("x")}) }},
-		"device file mode":    {"mode 20000", func(f *forge) plumbing.Hash { return f.tree(entry{"020000", "tty", f.blob("x")}) }},
-		"fifo mode":           {"mode 10000", func(f *forge) plumbing.Hash { return f.tree(entry{"010000", "pipe", f.blob("x")}) }},
-		"bad mode":            {"not octal", func(f *forge) plumbing.Hash { return f.tree(entry{"10064x", "f", f.blob("x")}) }},
-		"case collision":      {`"A" and "a"`, func(f *forge) plumbing.Hash { return f.tree(entry{file, "A", f.blob("x")}, entry{file, "a", f.blob("y")}) }},
-		"twice the same":      {`"a" and "a"`, func(f *forge) plumbing.Hash { return f.tree(entry{link, "a", f.blob("/tmp")}, entry{dir, "a", f.tree(entry{file, "x", f.blob("x")})}) }},
-		"long name":           {"255 bytes", func(f *forge) plumbing.Hash { return f.tree(entry{file, strings.Repeat("n", 256), f.blob("x")}) }},
-		"absolute symlink":    {"outside", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob("/etc/passwd")}) }},
-		"climbing symlink":    {"outside", func(f *forge) plumbing.Hash { return f.tree(entry{dir, "d", f.tree(entry{link, "l", f.blob("../../x")})}) }},
-		"climbing by another": {"outside", func(f *forge) plumbing.Hash { return f.tree(entry{link, "a", f.blob("d/up/../x")}, entry{dir, "d", f.tree(entry{link, "up", f.blob("..")})}) }},
-		"empty symlink":       {"leads nowhere", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob("")}) }},
-		"huge symlink":        {"limit", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob(strings.Repeat("a", 5000))}) }},
-		"tree as file":        {"is a tree", func(f *forge) plumbing.Hash { return f.tree(entry{file, "f", f.tree()}) }},
-		"file as tree":        {"damaged", func(f *forge) plumbing.Hash { return f.tree(entry{dir, "d", f.blob("x")}) }},
-		"cut off":             {"damaged", func(f *forge) plumbing.Hash { return f.object(plumbing.TreeObject, []byte("100644 a\x00short")) }},
+		"dot dot":        {`is named ".."`, func(f *forge) plumbing.Hash { return f.tree(entry{file, "..", f.blob("x")}) }},
+		"dot dot folder": {`is named ".."`, func(f *forge) plumbing.Hash { return f.tree(entry{dir, "..", f.tree(entry{file, "x", f.blob("x")})}) }},
+		"dot":            {`is named "."`, func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".", f.tree()}) }},
+		"slash":          {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, "../x", f.blob("x")}) }},
+		"absolute":       {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, "/etc/x", f.blob("x")}) }},
+		"backslash":      {"path separator", func(f *forge) plumbing.Hash { return f.tree(entry{file, `..\x`, f.blob("x")}) }},
+		"git folder": {"git's own folder", func(f *forge) plumbing.Hash {
+			return f.tree(entry{dir, ".git", f.tree(entry{file, "config", f.blob("x")})})
+		}},
+		"git in capitals":  {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".GiT", f.tree()}) }},
+		"git short name":   {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, "GIT~1", f.tree()}) }},
+		"git trailing dot": {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".git. .", f.tree()}) }},
+		"git stream":       {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".git::$INDEX_ALLOCATION", f.tree()}) }},
+		"git invisible":    {"git's own folder", func(f *forge) plumbing.Hash { return f.tree(entry{dir, ".g\u200cit", f.tree()}) }},
+		"device":           {"device", func(f *forge) plumbing.Hash { return f.tree(entry{file, "aux.c", f.blob("x")}) }},
+		"device port":      {"device", func(f *forge) plumbing.Hash { return f.tree(entry{file, "COM1", f.blob("x")}) }},
+		"device file mode": {"mode 20000", func(f *forge) plumbing.Hash { return f.tree(entry{"020000", "tty", f.blob("x")}) }},
+		"fifo mode":        {"mode 10000", func(f *forge) plumbing.Hash { return f.tree(entry{"010000", "pipe", f.blob("x")}) }},
+		"bad mode":         {"not octal", func(f *forge) plumbing.Hash { return f.tree(entry{"10064x", "f", f.blob("x")}) }},
+		"case collision": {`"A" and "a"`, func(f *forge) plumbing.Hash {
+			return f.tree(entry{file, "A", f.blob("x")}, entry{file, "a", f.blob("y")})
+		}},
+		"twice the same": {`"a" and "a"`, func(f *forge) plumbing.Hash {
+			return f.tree(entry{link, "a", f.blob("/tmp")}, entry{dir, "a", f.tree(entry{file, "x", f.blob("x")})})
+		}},
+		"long name":        {"255 bytes", func(f *forge) plumbing.Hash { return f.tree(entry{file, strings.Repeat("n", 256), f.blob("x")}) }},
+		"absolute symlink": {"outside", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob("/etc/passwd")}) }},
+		"climbing symlink": {"outside", func(f *forge) plumbing.Hash {
+			return f.tree(entry{dir, "d", f.tree(entry{link, "l", f.blob("../../x")})})
+		}},
+		"climbing by another": {"outside", func(f *forge) plumbing.Hash {
+			return f.tree(entry{link, "a", f.blob("d/up/../x")}, entry{dir, "d", f.tree(entry{link, "up", f.blob("..")})})
+		}},
+		"empty symlink": {"leads nowhere", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob("")}) }},
+		"huge symlink":  {"limit", func(f *forge) plumbing.Hash { return f.tree(entry{link, "l", f.blob(strings.Repeat("a", 5000))}) }},
+		"tree as file":  {"is a tree", func(f *forge) plumbing.Hash { return f.tree(entry{file, "f", f.tree()}) }},
+		"file as tree":  {"damaged", func(f *forge) plumbing.Hash { return f.tree(entry{dir, "d", f.blob("x")}) }},
+		"cut off":       {"damaged", func(f *forge) plumbing.Hash { return f.object(plumbing.TreeObject, []byte("100644 a\x00short")) }},
 		"file bomb": {"more than 1000 files", func(f *forge) plumbing.Hash {
 			// ten folders of ten folders of …: ten billion files in ten objects
 			at := f.tree(entry{file, "f", f.blob("boom")})
@@ -293,4 +303,3 @@ func TestBrokenServersAreToldApart(t *testing.T) {
 	}))
 	wantRetryable(t, cut)
 }
-

@@ -74,7 +74,9 @@ func (rs rules) judge(p []string, isDir bool) verdict {
 }
 
 // dockerRules are the lines of a .dockerignore file.
-type dockerRules struct{ matcher *patternmatcher.PatternMatcher }
+type dockerRules struct {
+	matcher *patternmatcher.PatternMatcher
+}
 
 func parseDockerRules(text []byte) (dockerRules, error) {
 	lines, err := ignorefile.ReadAll(bytes.NewReader(text))

@@ -54,6 +54,7 @@ func (c *Client) sshAuth(r remote, cred Credential) (transport.AuthMethod, error
 		if err != nil {
 			return nil, job.Rejectf("repository %s needs an ssh key: give FlyCD a deploy key, or use the https URL with a token", r)
 		}
+		agent.HostKeyCallback = check.HostKeyCallback()
 		return pinned{agent, check, r}, nil
 	}
 	keys, err := gitssh.NewPublicKeys(user, []byte(cred.SSHKey.Reveal()), "")
@@ -61,6 +62,8 @@ func (c *Client) sshAuth(r remote, cred Credential) (transport.AuthMethod, error
 		// the parser's own error may quote the key
 		return nil, job.Rejectf("the ssh key for %s cannot be read: expected a private key in PEM form without passphrase", r)
 	}
+	// without it go-git looks for known_hosts files of its own
+	keys.HostKeyCallback = check.HostKeyCallback()
 	return pinned{keys, check, r}, nil
 }
 
