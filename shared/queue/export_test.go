@@ -10,37 +10,35 @@ import (
 // Redis gives tests the client itself, to look at keys and to count commands.
 func (q *Queue) Redis() *redis.Client { return q.rdb }
 
-// Break changes the text of one script of this queue, to see which law notices.
+// Break changes one script of this queue, or common.lua in all of them, to see which law notices.
 func (q *Queue) Break(script, was, is string) error {
-	s := map[string]*redis.Script{}
-	found := false
-	for name, old := range q.scripts {
-		s[name] = old
-		common, err := files.ReadFile("lua/common.lua")
-		if err != nil {
-			return err
-		}
+	common, err := files.ReadFile("lua/common.lua")
+	if err != nil {
+		return err
+	}
+	scripts, found := map[string]*redis.Script{}, false
+	for name, s := range q.scripts {
 		body, err := files.ReadFile("lua/" + name)
 		if err != nil {
 			return err
 		}
-		text := string(body)
-		if script == "common.lua" {
-			text = string(common) + text
-		} else {
-			text = string(common) + text
-			if name != script {
-				continue
-			}
-		}
-		if strings.Contains(text, was) {
+		scripts[name] = s
+		text := string(common) + string(body)
+		if (name == script || script == "common.lua") && strings.Contains(text, was) {
 			found = true
-			s[name] = redis.NewScript(strings.ReplaceAll(text, was, is))
+			scripts[name] = redis.NewScript(strings.ReplaceAll(text, was, is))
 		}
 	}
 	if !found {
 		return fmt.Errorf("%s has no %q", script, was)
 	}
-	q.scripts = s
+	q.scripts = scripts
 	return nil
+}
+
+// Fresh gives the same queue with its first settings.
+func (q *Queue) Fresh() *Queue {
+	n := &Queue{Times: DefaultTimes(), rdb: q.rdb, prefix: q.prefix, scripts: q.scripts}
+	n.checked.Store(true)
+	return n
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,42 +22,57 @@ type Launch struct {
 	RunDeadline time.Time
 }
 
-// Take gives one job that is to be launched, and false when nothing waits or when max jobs are
+// Take gives one job that is to be launched, and false when nothing waits or when most jobs are
 // active. The job is launching from then on: launch it, or call Unlaunch; one that is forgotten
 // is found by Due after its start deadline.
 func (q *Queue) Take(ctx context.Context, most int) (Launch, bool, error) {
-	token := rand.Text()
+	list, err := q.TakeMany(ctx, most, 1)
+	if len(list) == 0 {
+		return Launch{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// TakeMany gives up to n jobs that are to be launched, in one command, as far as no more than
+// most jobs are active then. It is Take otherwise. With an error it may still give jobs: launch
+// them.
+func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(),
-			takeEntries, token).Slice()
+			takeEntries, rand.Text(), n).Slice()
 		if err != nil {
-			return Launch{}, false, fmt.Errorf("take job: %w", err)
+			return nil, fmt.Errorf("take jobs: %w", err)
 		}
-		if len(reply) == 0 {
-			return Launch{}, false, nil
+		launches, err := q.launches(ctx, reply[1:], start)
+		// Stale or unreadable entries may hide others.
+		again := integer(reply[0]) == 1 || len(reply) > 1
+		if len(launches) > 0 || err != nil || !again {
+			return launches, err
 		}
+	}
+	return nil, ctx.Err()
+}
+
+// launches reads what take.lua gave, and buries what nobody can read.
+func (q *Queue) launches(ctx context.Context, reply []any, start time.Time) ([]Launch, error) {
+	var list []Launch
+	var errs []error
+	for ; len(reply) >= 5; reply = reply[5:] {
 		id := str(reply[0])
-		if id == "" {
-			continue
-		}
 		j, err := job.Decode([]byte(str(reply[1])))
 		if err == nil && string(j.ID) != id {
 			err = fmt.Errorf("job %s holds the JSON of %s", id, j.ID)
 		}
 		if err != nil {
-			if err := q.bury(ctx, id, err.Error()); err != nil {
-				return Launch{}, false, err
-			}
+			errs = append(errs, q.bury(ctx, id, err.Error()))
 			continue
 		}
-		return Launch{
-			Job: j, Attempt: int(integer(reply[2])),
-			Deadline:    start.Add(millis(reply[3])),
-			RunDeadline: start.Add(millis(reply[4])),
-		}, true, nil
+		list = append(list, Launch{
+			Job: j, Attempt: int(integer(reply[2])), Deadline: start.Add(millis(reply[3])), RunDeadline: start.Add(millis(reply[4])),
+		})
 	}
-	return Launch{}, false, ctx.Err()
+	return list, errors.Join(errs...)
 }
 
 // bury ends a job that nobody can read: it is poison, and must not stop the others.

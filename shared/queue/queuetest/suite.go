@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -18,11 +19,11 @@ type Law struct {
 func (l Law) Check(ctx context.Context, q *queue.Queue) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			b, ok := r.(broken)
-			if !ok {
-				panic(r)
+			// A nil wish or an empty list is as broken as a wrong one.
+			err = fmt.Errorf("%v", r)
+			if b, ok := r.(broken); ok {
+				err = b.err
 			}
-			err = b.err
 		}
 	}()
 	l.act(&world{ctx: ctx, q: q})

@@ -10,6 +10,7 @@ import (
 func takeLaws() []Law {
 	return []Law{
 		{"NoMoreThanMaxAreActive", noMoreThanMaxAreActive},
+		{"ManyAreTakenAtOnce", manyAreTakenAtOnce},
 		{"LowIsReadSecond", lowIsReadSecond},
 		{"TakeCountsAttemptsAndSetsDeadlines", takeCountsAttemptsAndSetsDeadlines},
 		{"UnlaunchSpendsNoAttempt", unlaunchSpendsNoAttempt},
@@ -27,6 +28,22 @@ func noMoreThanMaxAreActive(w *world) {
 		w.is([]string{"first take", "take at the limit"}[i], ok, want)
 	}
 	w.state(b, queue.Waiting)
+}
+
+func manyAreTakenAtOnce(w *world) {
+	jobs := []job.Job{source("a", "", "c1", 1), source("b", "", "c1", 1), source("c", "", "c1", 1), source("d", "", "c1", 1)}
+	w.push("waiting waiting waiting waiting", jobs...)
+	for _, c := range []struct{ most, n, want int }{{10, 2, 2}, {3, 5, 1}, {3, 5, 0}, {10, 5, 1}, {10, 5, 0}} {
+		list, err := w.q.TakeMany(w.ctx, c.most, c.n)
+		w.must(err)
+		w.audit()
+		w.is("taken", len(list), c.want)
+		for _, l := range list {
+			w.is("taken job", l.Job.ID, jobs[0].ID)
+			w.is("attempt", l.Attempt, 1)
+			jobs = jobs[1:]
+		}
+	}
 }
 
 func lowIsReadSecond(w *world) {
@@ -139,7 +156,9 @@ func machineThatComesLateIsRefused(w *world) {
 	late := w.take(j)
 	w.is("lapsed", w.due().Lapsed, 1)
 	w.refused(late, "late")
-	c := w.start(j)
+	next := w.take(j)
+	w.refused(late, "late")
+	c := w.claim(next)
 	w.refused(late, "late")
 	w.is("attempt", c.Attempt, 2)
 	w.is("lost", c.Lost, 1)
@@ -158,11 +177,7 @@ func holdStandsUntilItLapses(w *world) {
 	w.q.Times.Hold = time.Millisecond
 	_, err = w.q.Hold(w.ctx, c)
 	w.must(err)
-	for range 10000 {
-		if w.due().Lapsed == 1 {
-			break
-		}
-	}
+	w.until("the hold lapses", func() bool { return w.due().Lapsed == 1 })
 	h, err = w.q.Hold(w.ctx, c)
 	w.must(err)
 	w.is("stands after it lapsed", h.Stands, false)
@@ -201,6 +216,7 @@ func silentHolderLosesJob(w *world) {
 	c := w.start(j)
 	w.is("lapsed", w.due().Lapsed, 1)
 	w.lost(w.q.Finish(w.ctx, c, job.Result{Outcome: job.Created}))
+	w.q.Times.Hold = time.Minute
 	next := w.start(j)
 	w.lost(w.q.Finish(w.ctx, c, job.Result{Outcome: job.Created}))
 	_, err := w.q.GiveBack(w.ctx, c, queue.GiveBack{Failed: true})

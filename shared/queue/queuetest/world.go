@@ -140,12 +140,19 @@ func (w *world) due() queue.DueReport {
 
 // release runs due passes until the job waits: its delay is a moment.
 func (w *world) release(j job.Job) {
-	for range 10000 {
-		if w.due(); w.record(j).State == queue.Waiting {
-			return
+	w.until("the job waits again", func() bool {
+		w.due()
+		return w.record(j).State == queue.Waiting
+	})
+}
+
+// until asks again for half a second: what the law waits for takes a few milliseconds.
+func (w *world) until(what string, so func() bool) {
+	for end := time.Now().Add(500 * time.Millisecond); !so(); {
+		if time.Now().After(end) {
+			w.fail("waited in vain until %s", what)
 		}
 	}
-	w.fail("job is %s, want waiting", w.record(j).State)
 }
 
 func (w *world) record(j job.Job) queue.Record {
