@@ -99,7 +99,7 @@ func (w *work) makeImage(ctx context.Context) error {
 	if name := w.imageRef(); name != "" {
 		ref, err := w.Images.Resolve(ctx, name)
 		if err != nil {
-			return fmt.Errorf("resolve image %s: %w", name, err)
+			return err
 		}
 		w.image, w.marks.digests.Source = ref.String(), ref.Digest
 		return nil

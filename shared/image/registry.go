@@ -40,14 +40,22 @@ type Registry struct {
 	HTTP http.RoundTripper
 }
 
-// Resolve gives the digest of an image as it is now, by one HEAD request; a reference that names
-// its digest already is asked for by it. The error wraps job.ErrRejected when there is no such image or
+// Resolve gives the digest of an image as it is now, by one HEAD request. A reference that names its
+// digest already stands for itself: nothing is asked, so that an image which only Fly may pull can be
+// deployed too. The error wraps job.ErrRejected when there is no such image or
 // when it may not be read; a registry that cannot be reached may be tried again.
 func (r Registry) Resolve(ctx context.Context, ref string) (Reference, error) {
 	parsed, err := r.parse(ref)
 	if err != nil {
 		return Reference{}, err
 	}
+	if pinned, ok := parsed.(name.Digest); ok {
+		return Reference{Name: strings.TrimSuffix(strings.TrimSpace(ref), "@"+pinned.DigestStr()), Digest: pinned.DigestStr()}, nil
+	}
+	return r.head(ctx, ref, parsed)
+}
+
+func (r Registry) head(ctx context.Context, ref string, parsed name.Reference) (Reference, error) {
 	desc, err := remote.Head(parsed, r.options(ctx, parsed)...)
 	if err != nil {
 		return Reference{}, explain(ctx, parsed, err)
@@ -57,7 +65,11 @@ func (r Registry) Resolve(ctx context.Context, ref string) (Reference, error) {
 
 // Exists reports whether there is an image of that name, and which. Only "there is none" is no error.
 func (r Registry) Exists(ctx context.Context, ref string) (Reference, bool, error) {
-	got, err := r.Resolve(ctx, ref)
+	parsed, err := r.parse(ref)
+	if err != nil {
+		return Reference{}, false, err
+	}
+	got, err := r.head(ctx, ref, parsed)
 	if errors.Is(err, errNotFound) {
 		return Reference{}, false, nil
 	}

@@ -29,6 +29,9 @@ type Result struct {
 	Outcome Outcome `json:"outcome"`
 	// Detail is one or more sentences for people: why, and what to do.
 	Detail string `json:"detail,omitempty"`
+	// Refused reports that a rejection is about rights (a token, a policy, a name that is somebody
+	// else's), not about the manifest.
+	Refused bool `json:"refused,omitempty"`
 	// Digest is the wanted digest of DESIGN §6; ConfigDigest and SourceDigest are its parts.
 	Digest       string `json:"digest,omitempty"`
 	ConfigDigest string `json:"config_digest,omitempty"`

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"gopkg.in/yaml.v3"
+)
+
+// config is what the environment says. Only this file reads it. The field order is the order of
+// `flycd help environment`.
+type config struct {
+	RedisURL     string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue"`
+	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
+	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+
+	AccessToken  string `env:"FLY_ACCESS_TOKEN" help:"Fly token; wins over FLY_API_TOKEN"`
+	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token; without one, flyctl's own login is used"`
+	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API; point it at flycd sim"`
+	FlyConfigDir string `env:"FLY_CONFIG_DIR" help:"where flyctl keeps its login (~/.fly)"`
+	Org          string `env:"FLYCD_ORG" help:"organisation of apps that name none (default personal)" envDefault:"personal"`
+
+	ConfigRepos   []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated"`
+	WebhookSecret string   `env:"FLYCD_WEBHOOK_SECRET" help:"webhook secrets of flycd monitor, comma separated"`
+	Port          int      `env:"PORT" envDefault:"8080" help:"port of flycd monitor"`
+	RunnerApp     string   `env:"FLYCD_RUNNER_APP" help:"the app that runner machines are made in, for flycd sweep"`
+	RunnerImage   string   `env:"FLYCD_RUNNER_IMAGE" help:"image of the runner machines"`
+	RunnerRegion  string   `env:"FLYCD_RUNNER_REGION" help:"region of the runner machines"`
+	RunnerSize    string   `env:"FLYCD_RUNNER_SIZE" help:"size of the runner machines, such as shared-cpu-1x:512"`
+	MaxRunners    int      `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once"`
+	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets"`
+
+	Job      string    `env:"FLYCD_JOB" help:"the job of a runner that flycd monitor started"`
+	Attempt  int       `env:"FLYCD_ATTEMPT" help:"which try at the job it is"`
+	Deadline time.Time `env:"FLYCD_DEADLINE" help:"when it is to be done, RFC 3339"`
+	Machine  string    `env:"FLY_MACHINE_ID" help:"the name of its claim"`
+
+	NextURL       string `env:"FLYCD_NEXT_URL" help:"where flycd dispatch asks for a launch"`
+	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token for FLYCD_NEXT_URL"`
+	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+
+	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a buildkitd that builds Dockerfiles"`
+	RegistryHost string `env:"FLY_REGISTRY_HOST" help:"Fly's registry" envDefault:"registry.fly.io"`
+	Builder      string `env:"FLYCD_BUILDER" help:"fact: take builds as done, for a simulated registry; else BuildKit or flyctl, whichever is there"`
+	Log          string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
+	Greeting     string `env:"GREETING" help:"what the hello example says"`
+	NoColor      string `env:"NO_COLOR" help:"any value turns colours off"`
+}
+
+func readConfig() (config, error) {
+	cfg, err := env.ParseAs[config]()
+	if err != nil {
+		return config{}, usage(fmt.Errorf("read the environment: %w", err))
+	}
+	for _, f := range []struct{ value, file *string }{
+		{&cfg.RedisURL, &cfg.RedisURLFile},
+		{&cfg.APIToken, &cfg.APITokenFile},
+		{&cfg.NextToken, &cfg.NextTokenFile},
+	} {
+		if *f.value == "" {
+			*f.value = strings.TrimSpace(*f.file)
+		}
+	}
+	return cfg, nil
+}
+
+// flyToken finds a token as flyctl does, so that after `fly auth login` everything works.
+func (c config) flyToken() string {
+	for _, t := range []string{c.AccessToken, c.APIToken} {
+		if t != "" {
+			return t
+		}
+	}
+	dir := c.FlyConfigDir
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".fly")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "config.yml"))
+	if err != nil {
+		return ""
+	}
+	var login struct {
+		AccessToken string `yaml:"access_token"`
+	}
+	if yaml.Unmarshal(b, &login) != nil {
+		return ""
+	}
+	return login.AccessToken
+}
+
+// newLogger reads FLYCD_LOG: a format and a level, in any order.
+func newLogger(w io.Writer, setting string) (*slog.Logger, error) {
+	opts, asJSON := &slog.HandlerOptions{Level: slog.LevelWarn}, false
+	for word := range strings.SplitSeq(setting, ",") {
+		var level slog.Level
+		switch word = strings.TrimSpace(word); {
+		case word == "json" || word == "text" || word == "":
+			asJSON = asJSON || word == "json"
+		case level.UnmarshalText([]byte(word)) == nil:
+			opts.Level = level
+		default:
+			return nil, usage(fmt.Errorf("FLYCD_LOG=%q: expected text or json, and debug, info, warn or error", setting))
+		}
+	}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, opts)), nil
+}
+
+// childEnv is the environment of a runner that is a child process: this one's, with the token that
+// the login file gave.
+func (c config) childEnv() []string {
+	return append(os.Environ(), "FLY_API_TOKEN="+c.flyToken(), "REDIS_URL="+c.RedisURL)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gigurra/flycd/runner"
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+)
+
+// runnerCommand is the runner of the local mode and of flycd monitor: cmd/runner as a command of this
+// program, with the Git credentials of the person's machine.
+func (c *cli) runnerCommand() *cobra.Command {
+	var simulated bool
+	cmd := &cobra.Command{
+		Use: "runner", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.cfg.Job == "" || c.cfg.Attempt < 1 || c.cfg.Machine == "" {
+				return usage(errors.New("FLYCD_JOB, FLYCD_ATTEMPT and FLY_MACHINE_ID are not set: flycd local and flycd monitor set them"))
+			}
+			if c.cfg.RedisURL == "" {
+				return usage(errors.New("REDIS_URL is not set"))
+			}
+			return c.runJob(cmd.Context(), flyOptions(c.cfg, simulated))
+		},
+	}
+	cmd.Flags().BoolVar(&simulated, "simulated", false, "the Fly at FLY_FLAPS_BASE_URL is simulated: its machines are up at once")
+	return cmd
+}
+
+// flyOptions waits as long as real machines need, or as simulated ones do.
+func flyOptions(cfg config, simulated bool) fly.Options {
+	opts := fly.Options{Token: cfg.flyToken(), BaseURL: cfg.FlapsBaseURL, UserAgent: "flycd/" + version()}
+	if simulated {
+		opts.Smoke, opts.Poll = 200*time.Millisecond, 50*time.Millisecond
+	}
+	return opts
+}
+
+func (c *cli) runJob(ctx context.Context, opts fly.Options) error {
+	q, err := queue.Open(c.cfg.RedisURL, c.cfg.RedisPrefix)
+	if err != nil {
+		return usage(err)
+	}
+	client, err := fly.New(ctx, opts)
+	if err != nil {
+		return errors.Join(err, q.Close())
+	}
+	images, git := c.registry(opts.Token), c.sources()
+	r := &runner.Runner{
+		Queue: q, Job: job.ID(c.cfg.Job), Attempt: c.cfg.Attempt, Machine: c.cfg.Machine, Deadline: c.cfg.Deadline,
+		Next:    runner.Next{URL: c.cfg.NextURL, Token: c.cfg.NextToken},
+		Secrets: []string{opts.Token, c.cfg.RedisURL, c.cfg.NextToken}, Out: c.err, Level: slog.LevelInfo,
+		Deployer: deploy.Deployer{
+			Fly: client, Source: git, Images: images, Builder: c.builder(opts.Token, images), Index: q, Org: c.cfg.Org,
+			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q, Now: time.Now},
+			Now:  time.Now,
+		},
+	}
+	err = r.Run(ctx)
+	if err := errors.Join(git.Close(), q.Close()); err != nil {
+		fmt.Fprintln(c.err, "warning:", err)
+	}
+	return err
+}
