@@ -179,9 +179,10 @@ func TestGuestsAreLaidOverEachOther(t *testing.T) {
 	table := map[string]string{
 		"":                          "shared 1 256 open",
 		"vm_size: performance-1x\n": "performance 1 2048 set",
-		"vm: [{size: shared-cpu-2x, memory: 1gb}]\n":                                 "shared 2 1024 set",
-		"vm: [{cpus: 4}]\n":                                                          "shared 4 256 set",
-		"vm: [{memory: '300'}]\n":                                                    "shared 1 300 set",
+		"vm: [{size: shared-cpu-2x, memory: 1gb}]\n":                                  "shared 2 1024 set",
+		"vm: [{cpus: 2, processes: [app]}, {cpus: 4, processes: [app]}, {cpus: 8}]\n": "shared 4 256 set",
+		"vm: [{cpus: 4}]\n":       "shared 4 256 set",
+		"vm: [{memory: '300'}]\n": "shared 1 300 set",
 		"vm: [{size: shared-cpu-2x}]\nvm_size: performance-1x\n":                     "shared 2 512 set",
 		"vm: [{size: shared-cpu-2x}]\nmachines: {cpu_cores: 1}\n":                    "shared 1 512 set",
 		"machines: {ram_mb: 512, app: {size: performance-2x}}\n":                     "performance 2 4096 set",

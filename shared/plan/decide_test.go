@@ -2,7 +2,6 @@ package plan_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -234,48 +233,23 @@ func TestSleepingMachinesAreNotWoken(t *testing.T) {
 	}
 }
 
-func TestRollingTakesTheFirstAloneAndThenBatches(t *testing.T) {
-	table := []struct {
-		machines int
-		max      string
-		want     string
-	}{
-		{5, "0.4", "1 2 2"},
-		{5, "0.33", "1 2 2"},
-		{5, "1", "1 1 1 1 1"},
-		{5, "3", "1 3 1"},
-		{1, "0.33", "1"},
-		{4, "100", "1 3"},
-	}
-	for _, row := range table {
-		yaml := fmt.Sprintf("%smachines: {count: %d}\ndeploy: {max_unavailable: %s}\n", worker, row.machines, row.max)
-		a, _ := deployed(t, yaml)
-		p := mustDiff(t, a.o, intent(t, yaml+"env: {A: b}\n"))
-		var sizes []string
-		for _, s := range p.Stages {
-			sizes = append(sizes, fmt.Sprint(len(s.Steps)))
-			if s.Parallel != len(s.Steps) {
-				t.Errorf("stage %s does %d of %d at once", s.Name, s.Parallel, len(s.Steps))
-			}
+// TestAFirstDeployThatWasCutOffIsFinished loses what high availability adds, and then a machine that
+// somebody took away after an update, which is theirs to decide.
+func TestAFirstDeployThatWasCutOffIsFinished(t *testing.T) {
+	for yaml, want := range map[string]string{
+		web + "ha: true\n":    "first of each group\n  create machine shop-app-ams-1 in ams",
+		worker + "ha: true\n": "standbys\n  create machine shop-worker-ams-1 in ams: standby for shop-worker-ams-0",
+	} {
+		a, ha := deployed(t, yaml)
+		a.o.Machines = a.o.Machines[:1]
+		p := mustDiff(t, a.o, ha)
+		wantShape(t, p, want)
+		a.applyAll(p)
+		changed := intent(t, strings.ReplaceAll(yaml, "source:", "kill_signal: SIGTERM\nsource:"))
+		a.applyAll(mustDiff(t, a.o, changed))
+		a.o.Machines = a.o.Machines[:1]
+		if p := mustDiff(t, a.o, changed); !p.Empty() {
+			t.Errorf("the count is Fly's, and the plan is %v", p.Summary())
 		}
-		if got := strings.Join(sizes, " "); got != row.want {
-			t.Errorf("%d machines, max_unavailable %s: got %s, want %s", row.machines, row.max, got, row.want)
-		}
-	}
-}
-
-func TestImmediateIsOneStage(t *testing.T) {
-	yaml := worker + "machines: {count: 12}\ndeploy: {strategy: immediate}\n"
-	a, _ := deployed(t, yaml)
-	p := mustDiff(t, a.o, intent(t, yaml+"env: {A: b}\n"))
-	if len(p.Stages) != 1 || len(p.Stages[0].Steps) != 12 || p.Stages[0].Parallel != 8 {
-		t.Errorf("got %+v", p.Stages)
-	}
-}
-
-func TestUndoneStrategiesSaySo(t *testing.T) {
-	p := mustDiff(t, plan.Observed{}, intent(t, worker+"deploy: {strategy: bluegreen}\n"))
-	if len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], "deploy.strategy: bluegreen is not done yet") {
-		t.Errorf("notes %q", p.Notes)
 	}
 }
