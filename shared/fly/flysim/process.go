@@ -205,21 +205,39 @@ func (m *machine) internalPorts() []int {
 // allotPorts finds a free loopback port for each internal one. A port stays with its machine.
 func (s *Server) allotPorts(m *machine) error {
 	for _, inside := range m.internalPorts() {
-		if m.ports[inside] != 0 {
-			continue
-		}
-		var lc net.ListenConfig
-		ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("find a free port: %w", err)
-		}
-		addr, _ := ln.Addr().(*net.TCPAddr)
-		m.ports[inside] = addr.Port
-		if err := ln.Close(); err != nil {
-			return fmt.Errorf("find a free port: %w", err)
+		for m.ports[inside] == 0 {
+			port, err := freePort()
+			if err != nil {
+				return fmt.Errorf("find a free port: %w", err)
+			}
+			if !s.allotted(port) {
+				m.ports[inside] = port
+			}
 		}
 	}
 	return nil
+}
+
+// allotted tells whether a port is a machine's that may not have bound it yet.
+func (s *Server) allotted(port int) bool {
+	for _, a := range s.apps {
+		for _, m := range a.machines {
+			if m.alive() && slices.Contains(slices.Collect(maps.Values(m.ports)), port) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func freePort() (int, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	addr, _ := ln.Addr().(*net.TCPAddr)
+	return addr.Port, ln.Close()
 }
 
 func (s *Server) homeOf(m *machine) (string, error) {

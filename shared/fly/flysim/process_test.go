@@ -36,8 +36,9 @@ func TestMain(m *testing.M) {
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		fmt.Println("ready")
 		select {}
-	case "parent": // leaves a child behind
-		child := exec.Command("sleep", "300")
+	case "parent": // leaves a child behind that hears no polite signal
+		child := exec.Command("sh", "-c", "trap '' INT; echo deaf; while :; do sleep 1; done")
+		child.Stdout = os.Stdout
 		if err := child.Start(); err != nil {
 			panic(err)
 		}
@@ -200,8 +201,9 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 	c := newApp(t, url, "orphans")
 	m := launch(t, c, "orphans", flygo.LaunchMachineInput{Config: program("parent")})
 	waitFor(t, c, "orphans", m.ID, "started")
-	eventually(t, "a child", func() bool { return len(machineIn(t, s, m.ID).Output) > 0 })
+	eventually(t, "a child", func() bool { return len(machineIn(t, s, m.ID).Output) == 2 })
 	state := machineIn(t, s, m.ID)
+	slices.Sort(state.Output) // "child …", "deaf"
 	child, err := strconv.Atoi(strings.TrimPrefix(state.Output[0], "child "))
 	need(t, err)
 	need(t, s.Close())

@@ -65,6 +65,18 @@ func TestWaitForVersionIgnoresTheOldOne(t *testing.T) {
 	}
 }
 
+func TestWaitForReplacedVersionExpires(t *testing.T) {
+	_, url := start(t, flysim.Options{})
+	c := newApp(t, url, "waits")
+	m := launch(t, c, "waits", flygo.LaunchMachineInput{Config: config("nginx:1")})
+	waitFor(t, c, "waits", m.ID, "started")
+	_, err := c.Update(t.Context(), "waits", flygo.LaunchMachineInput{ID: m.ID, Config: config("nginx:2")}, "")
+	need(t, err)
+	waitFor(t, c, "waits", m.ID, "started")
+	err = c.Wait(t.Context(), "waits", m.ID, flaps.WithWaitVersion(m.InstanceID), flaps.WithWaitTimeout(time.Second))
+	wantStatus(t, err, http.StatusRequestTimeout, "failed to reach desired state")
+}
+
 func TestWaitForEventSeesWhatIsOver(t *testing.T) {
 	_, url := start(t, flysim.Options{Images: map[string]flysim.Behavior{"job": {Exit: ptr(0)}}})
 	c := newApp(t, url, "waits")
