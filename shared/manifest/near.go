@@ -8,7 +8,11 @@ import (
 
 // nearest gives the known word that is most like the given one, or "" where none is like it.
 func nearest(word string, known []string) string {
-	best, bestDistance := "", max(2, len(word)/3)+1
+	most := max(2, len(word)/3)
+	if len(word) <= 3 {
+		most = 1
+	}
+	best, bestDistance := "", most+1
 	slices.Sort(known)
 	for _, k := range known {
 		d := distance(strings.ToLower(word), strings.ToLower(k), bestDistance)

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,4 +112,27 @@ func FuzzPlainYAML(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { agree(t, data) })
+}
+
+// TestQuickReadingOfRandomSigns throws texts at both parsers that are made of the signs that matter.
+func TestQuickReadingOfRandomSigns(t *testing.T) {
+	signs := []string{"a", "b", "a: ", "b: ", "c:", ":", " ", "  ", "    ", "\n", "\n", "\n  ", "\n    ", "- ", "-", "[", "]", "{", "}", ",", ", ", "'", "\"", "#", " # ", "x y", "1", "null", "?", "|", "&", "~", ".", "=", "/"}
+	random := rand.New(rand.NewPCG(1, 2))
+	rounds, read := 20_000, 0
+	if n, err := strconv.Atoi(os.Getenv("FLYCD_TEST_ROUNDS")); err == nil {
+		rounds = n
+	}
+	for range rounds {
+		var b strings.Builder
+		b.WriteString("a: ")
+		for range random.IntN(14) {
+			b.WriteString(signs[random.IntN(len(signs))])
+		}
+		if agree(t, []byte(b.String())) {
+			read++
+		}
+	}
+	if read < rounds/200 {
+		t.Errorf("only %d of %d texts were read quickly", read, rounds)
+	}
 }

@@ -42,7 +42,7 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 	if first, seen := r.projects[p.Name]; seen {
 		if !r.sameFile(first, f) {
 			text := fmt.Sprintf("project %q is also in %s; it was visited there and is left out here", p.Name, first)
-			r.tree.Warnings = append(r.tree.Warnings, Problem{Repo: f.repo.url, File: f.path, Line: 1, Column: 1, Key: "project", Text: text})
+			r.tree.Warnings = append(r.tree.Warnings, Problem{Repo: f.repo.shown(), File: f.path, Line: 1, Column: 1, Key: "project", Text: text})
 		}
 		return
 	}
@@ -82,7 +82,7 @@ func (r *reader) visitAt(w walk, f manifestFile, dir string) {
 }
 
 func (r *reader) projectFault(f manifestFile, key, text string) {
-	r.problems = append(r.problems, Problem{Repo: f.repo.url, File: f.path, Line: 1, Column: 1, Key: key, Text: text, Hides: true})
+	r.problems = append(r.problems, Problem{Repo: f.repo.shown(), File: f.path, Line: 1, Column: 1, Key: key, Text: text, Hides: true})
 }
 
 // skipBelow leaves out what lies under a project that cannot be read, and where it points to in its own
@@ -142,7 +142,7 @@ func (r *reader) readProject(w walk, f manifestFile) (p Project, inner *common, 
 }
 
 func (f manifestFile) problem(x fault, hides bool) Problem {
-	return Problem{Repo: f.repo.url, File: f.path, Line: x.line, Column: x.column, Key: x.key, Text: x.text, Hides: hides}
+	return Problem{Repo: f.repo.shown(), File: f.path, Line: x.line, Column: x.column, Key: x.key, Text: x.text, Hides: hides}
 }
 
 // parse reads YAML or TOML by the file's name.

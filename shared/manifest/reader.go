@@ -51,7 +51,7 @@ func (f manifestFile) String() string {
 	if f.repo.url == "" {
 		return f.path
 	}
-	return f.repo.url + " " + f.path
+	return f.repo.shown() + " " + f.path
 }
 
 func newReader(fsys fs.FS, opts Options) *reader {

@@ -37,6 +37,19 @@ func (r *reader) openRepo(f manifestFile, p Project) (*repository, string, bool)
 	return repo, dir, true
 }
 
+// shown gives the repository's address for a person: without a name or token in it.
+func (repo *repository) shown() string {
+	scheme, rest, ok := strings.Cut(repo.url, "://")
+	if !ok {
+		return repo.url
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndex(host, "@"); at >= 0 {
+		rest = rest[at+1:]
+	}
+	return scheme + "://" + rest
+}
+
 // isSelf reports whether a source is the repository that is being read, at the commit that is being
 // read.
 func (r *reader) isSelf(src Source) bool {

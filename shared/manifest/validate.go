@@ -115,6 +115,9 @@ func (c checker) gitSource(src Source) {
 	if src.Repo == "" {
 		c.bad("source.repo", "is missing; say which repository the app is in")
 	}
+	if repo := (&repository{url: src.Repo}); strings.HasPrefix(src.Repo, "http") && repo.shown() != src.Repo {
+		c.note("source.repo", "has a name or token in it, which everyone can read who reads this file; give credentials to the runner instead")
+	}
 	if leaves(strings.TrimLeft(src.Path, "/")) {
 		c.bad("source.path", "leaves the repository; name a folder inside it")
 	}

@@ -67,7 +67,7 @@ func (r *reader) collect(w walk, f *folder, apps, projects *[]manifestFile) {
 }
 
 func (repo *repository) owned(p Problem) Problem {
-	p.Repo = repo.url
+	p.Repo = repo.shown()
 	return p
 }
 
@@ -92,7 +92,7 @@ func (r *reader) accept(f manifestFile, res appResult) {
 		line, column := position(res.nameNode)
 		text := fmt.Sprintf("%q is also the app of %s; every app needs a name of its own", name, first)
 		r.problems = append(r.problems, Problem{
-			Repo: f.repo.url, File: f.path, Line: line, Column: column, Key: "app", App: name, Text: text,
+			Repo: f.repo.shown(), File: f.path, Line: line, Column: column, Key: "app", App: name, Text: text,
 		})
 	}
 }
