@@ -21,8 +21,8 @@ import (
 )
 
 // threeMachines is an app whose update has several stages.
-func threeMachines(app, image, text string) string {
-	return yaml(app, image, text) + "machines: {count: 3}\n"
+func threeMachines(image, text string) string {
+	return yaml("web", image, text) + "machines: {count: 3}\n"
 }
 
 func TestFailedReleaseIsRolledBack(t *testing.T) {
@@ -33,11 +33,11 @@ func TestFailedReleaseIsRolledBack(t *testing.T) {
 		h.roots = []job.Config{{Repo: config.URL}}
 		tree := h.roots[0].ID()
 		wait := "deploy: {wait_timeout: 400ms}\n"
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", good, "1") + wait}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(good, "1") + wait}))
 		h.expect(h.drain(), map[string]job.Outcome{tree: job.Updated, "web": job.Created})
 		before := h.env("web", "GREETING")
 
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", bad, "2") + wait}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(bad, "2") + wait}))
 		done := h.drain()
 		h.expect(done, map[string]job.Outcome{tree: job.Updated, "web": job.Failed})
 		if d := done["web"].Result.Detail; !strings.Contains(d, "put back") || !strings.Contains(d, "check") {
@@ -50,21 +50,21 @@ func TestFailedReleaseIsRolledBack(t *testing.T) {
 		h.push(config, config.Commit(map[string]string{"README.md": "words"}))
 		h.expect(h.drain(), map[string]job.Outcome{tree: job.Unchanged})
 		// a better one is
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", good, "3") + wait}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(good, "3") + wait}))
 		h.expect(h.drain(), map[string]job.Outcome{tree: job.Updated, "web": job.Updated})
 	})
 }
 
 func TestStoppedFailureLeavesTheRest(t *testing.T) {
-	h := newHouse(t, queuetest.Embedded(t), flysim.Options{})
+	h := newHouse(t, queuetest.Embedded(t))
 	good, bad := h.Image("web:good"), h.Image("bad:1")
 	h.images(map[string]flysim.Behavior{bad: {Checks: "critical"}})
 	config := h.Repo("config")
 	h.roots = []job.Config{{Repo: config.URL}}
 	rest := "deploy: {wait_timeout: 300ms}\non_failure: stop\n"
-	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", good, "1") + rest}))
+	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(good, "1") + rest}))
 	h.drain()
-	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", bad, "2") + rest}))
+	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(bad, "2") + rest}))
 	if got := h.drain()["web"].Result.Outcome; got != job.Failed {
 		t.Errorf("outcome %s, want failed", got)
 	}
@@ -80,9 +80,9 @@ func TestStoppedRunnerGivesBack(t *testing.T) {
 		img := h.Image("web:1")
 		config := h.Repo("config")
 		h.roots = []job.Config{{Repo: config.URL}}
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "1")}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "1")}))
 		h.drain()
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "2")}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "2")}))
 		l, _ := h.take()
 		if err := h.runner(l).Run(h.t.Context()); err != nil {
 			h.t.Fatal(err)
@@ -137,9 +137,9 @@ func TestSilentHolderLosesJob(t *testing.T) {
 		img := h.Image("web:1")
 		config := h.Repo("config")
 		h.roots = []job.Config{{Repo: config.URL}}
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "1")}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "1")}))
 		h.drain()
-		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "2")}))
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "2")}))
 		l, _ := h.take()
 		if err := h.runner(l).Run(h.t.Context()); err != nil {
 			h.t.Fatal(err)
@@ -169,13 +169,13 @@ func TestSilentHolderLosesJob(t *testing.T) {
 // finishes, and nothing was done twice.
 func TestKilledRunnerIsFinishedByNextAttempt(t *testing.T) {
 	binary := buildRunner(t)
-	h := newHouse(t, queuetest.Redis(t), flysim.Options{})
+	h := newHouse(t, queuetest.Redis(t))
 	img := h.Image("web:1")
 	config := h.Repo("config")
 	h.roots = []job.Config{{Repo: config.URL}}
-	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "1")}))
+	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "1")}))
 	h.drain()
-	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "2")}))
+	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "2")}))
 	l, _ := h.take()
 	if err := h.runner(l).Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -209,11 +209,11 @@ func TestKilledRunnerIsFinishedByNextAttempt(t *testing.T) {
 
 func TestSignalledRunnerGivesBack(t *testing.T) {
 	binary := buildRunner(t)
-	h := newHouse(t, queuetest.Redis(t), flysim.Options{})
+	h := newHouse(t, queuetest.Redis(t))
 	img := h.Image("web:1")
 	config := h.Repo("config")
 	h.roots = []job.Config{{Repo: config.URL}}
-	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines("web", img, "1")}))
+	h.push(config, config.Commit(map[string]string{"web/app.yaml": threeMachines(img, "1")}))
 	l, _ := h.take()
 	if err := h.runner(l).Run(t.Context()); err != nil {
 		t.Fatal(err)

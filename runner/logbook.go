@@ -46,14 +46,10 @@ type logbook struct {
 	done chan struct{}
 }
 
-// openLogbook starts the goroutine that sends the batches. Close it.
-func openLogbook(to Appender, id job.ID, redact Redactor, out io.Writer) *logbook {
-	l := &logbook{
-		to: to, id: id, redact: redact, out: out,
-		full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go l.run()
-	return l
+// open starts the goroutine that sends the batches; ctx does not end it, close does.
+func (l *logbook) open(ctx context.Context) {
+	l.full, l.stop, l.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	go l.run(context.WithoutCancel(ctx))
 }
 
 // Write takes text in any pieces; a line is what ends with a newline. It never fails.
@@ -91,7 +87,7 @@ func (l *logbook) add(line string) {
 	}
 }
 
-func (l *logbook) run() {
+func (l *logbook) run(ctx context.Context) {
 	defer close(l.done)
 	tick := time.NewTicker(batchWait)
 	defer tick.Stop()
@@ -102,12 +98,12 @@ func (l *logbook) run() {
 		case <-l.full:
 		case <-tick.C:
 		}
-		l.flush()
+		l.flush(ctx)
 	}
 }
 
 // flush sends what waits. What Redis did not take waits for the next time.
-func (l *logbook) flush() {
+func (l *logbook) flush(ctx context.Context) {
 	l.mu.Lock()
 	batch := l.lines
 	if l.dropped > 0 {
@@ -118,7 +114,7 @@ func (l *logbook) flush() {
 	if len(batch) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), appendWait)
+	ctx, cancel := context.WithTimeout(ctx, appendWait)
 	defer cancel()
 	if err := l.to.Append(ctx, l.id, batch); err != nil {
 		fmt.Fprintf(l.out, "append log: %s\n", l.redact.Redact(err.Error()))
@@ -128,8 +124,8 @@ func (l *logbook) flush() {
 	}
 }
 
-// Close sends the rest and waits for the goroutine.
-func (l *logbook) Close() {
+// close sends the rest and waits for the goroutine.
+func (l *logbook) close(ctx context.Context) {
 	close(l.stop)
 	<-l.done
 	l.mu.Lock()
@@ -138,5 +134,5 @@ func (l *logbook) Close() {
 		l.partial = nil
 	}
 	l.mu.Unlock()
-	l.flush()
+	l.flush(context.WithoutCancel(ctx))
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
@@ -192,7 +191,7 @@ func TestDestroyTouchesNoData(t *testing.T) {
 
 // The tree was lost from Redis: everything is found again on Fly.
 func TestLosingRedisLosesHistoryOnly(t *testing.T) {
-	h := newHouse(t, queuetest.Embedded(t), flysim.Options{})
+	h := newHouse(t, queuetest.Embedded(t))
 	img := h.Image("web:1")
 	config, code := h.Repo("config"), h.Repo("code")
 	code.Commit(map[string]string{"api/Dockerfile": dockerfile})

@@ -58,13 +58,14 @@ func (r *Runner) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s", NewRedactor(r.Secrets...).Redact(err.Error()))
 	}
-	book := openLogbook(r.Queue, r.Job, NewRedactor(r.Secrets...), r.Out)
+	book := &logbook{to: r.Queue, id: r.Job, redact: NewRedactor(r.Secrets...), out: r.Out}
+	book.open(ctx)
 	log := slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: r.Level, ReplaceAttr: withoutTime}))
 	err = r.work(ctx, claim, book, log)
 	if err != nil {
 		log.ErrorContext(ctx, "not recorded", "error", err.Error())
 	}
-	book.Close()
+	book.close(ctx)
 	r.ask(ctx)
 	return err
 }

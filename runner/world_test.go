@@ -40,11 +40,11 @@ type house struct {
 func onBoth(t *testing.T, law func(h *house)) {
 	t.Helper()
 	for name, server := range map[string]func(testing.TB) string{"embedded": queuetest.Embedded, "redis": queuetest.Redis} {
-		t.Run(name, func(t *testing.T) { law(newHouse(t, server(t), flysim.Options{})) })
+		t.Run(name, func(t *testing.T) { law(newHouse(t, server(t))) })
 	}
 }
 
-func newHouse(t *testing.T, redis string, o flysim.Options) *house {
+func newHouse(t *testing.T, redis string) *house {
 	t.Helper()
 	q, err := queue.Open(redis, "")
 	if err != nil {
@@ -52,7 +52,7 @@ func newHouse(t *testing.T, redis string, o flysim.Options) *house {
 	}
 	q.Times.Backoff, q.Times.Unlaunch = 50*time.Millisecond, 10*time.Millisecond
 	t.Cleanup(func() { _ = q.Close() })
-	h := &house{World: deploytest.New(t, o), t: t, redis: redis, queue: q, clock: time.Now().UnixMilli()}
+	h := &house{World: deploytest.New(t, flysim.Options{}), t: t, redis: redis, queue: q, clock: time.Now().UnixMilli()}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(h.log.String())

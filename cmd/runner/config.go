@@ -56,8 +56,10 @@ func readConfig(environ []string) (config, error) {
 		return config{}, fmt.Errorf("read the environment: %w", err)
 	}
 	for _, f := range []struct{ value, file *string }{
-		{&cfg.RedisURL, &cfg.RedisURLFile}, {&cfg.APIToken, &cfg.APITokenFile},
-		{&cfg.GitTokens, &cfg.GitTokensFile}, {&cfg.NextToken, &cfg.NextTokenFile},
+		{&cfg.RedisURL, &cfg.RedisURLFile},
+		{&cfg.APIToken, &cfg.APITokenFile},
+		{&cfg.GitTokens, &cfg.GitTokensFile},
+		{&cfg.NextToken, &cfg.NextTokenFile},
 	} {
 		if *f.value == "" {
 			*f.value = strings.TrimSpace(*f.file)

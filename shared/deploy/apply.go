@@ -26,7 +26,7 @@ const (
 
 // ErrUntrusted says that the claim on the job is lost, or cannot be known to be held: nothing more was
 // changed. Whoever holds the job now observes where things are.
-var ErrUntrusted = errors.New("the claim on the job is no longer trusted") //nolint:gochecknoglobals // an error value
+var ErrUntrusted = errors.New("the claim on the job is no longer trusted")
 
 // change makes the decision true under the leases of all the app's machines and proves it. Where
 // nothing is to be changed and everything is proven, Fly is not written to at all.
@@ -38,7 +38,7 @@ func (w *work) change(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
 	}
-	defer func() { w.discard(ch.Close()) }()
+	defer func() { w.discard(ctx, ch.Close()) }()
 	w.observed = ch.Observed()
 	if err := w.diff(); err != nil {
 		return err

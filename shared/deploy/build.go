@@ -160,7 +160,7 @@ func (w *work) build(ctx context.Context) (image.Reference, error) {
 	if err != nil {
 		return image.Reference{}, fmt.Errorf("make folder to build %s: %w", app.Name, err)
 	}
-	defer func() { w.discard(folder.Close()) }()
+	defer func() { w.discard(ctx, folder.Close()) }()
 	dockerfile, err := w.dockerfile(folder.Dir)
 	if err != nil {
 		return image.Reference{}, err
@@ -221,7 +221,7 @@ func (w *work) ensureApp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { w.discard(ch.Close()) }()
+	defer func() { w.discard(ctx, ch.Close()) }()
 	if ch.Observed().Exists {
 		return nil
 	}

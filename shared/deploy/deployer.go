@@ -107,7 +107,7 @@ func (d *Deployer) run(ctx context.Context, req Request) (job.Result, error) {
 // deploy is the corridor for one app.
 func (d *Deployer) deploy(ctx context.Context, req Request) (job.Result, error) {
 	w := d.work(req)
-	defer w.close()
+	defer w.close(ctx)
 	if err := w.resolveConfig(ctx); err != nil {
 		return w.result(), err
 	}

@@ -22,7 +22,7 @@ func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error)
 	if err != nil {
 		return w.result(), fmt.Errorf("begin to destroy %s: %w", req.Job.App, err)
 	}
-	defer func() { w.discard(ch.Close()) }()
+	defer func() { w.discard(ctx, ch.Close()) }()
 	o := ch.Observed()
 	if !o.Exists {
 		w.outcome, w.detail = job.Unchanged, "the app does not exist"

@@ -30,7 +30,7 @@ func (d *Deployer) Plan(ctx context.Context, req Request) (PlanResult, error) {
 func (d *Deployer) plan(ctx context.Context, req Request) (PlanResult, error) {
 	w := d.work(req)
 	w.dry = true
-	defer w.close()
+	defer w.close(ctx)
 	err := w.walk(ctx, w.resolveConfig, w.readConfig, w.resolveSource, w.observe, w.readSource, w.makeImage, w.decide)
 	if err != nil {
 		return PlanResult{Result: w.result()}, err

@@ -67,7 +67,7 @@ func (s *Syncer) concerned(ctx context.Context, parent job.Job, half job.Half, r
 		// a range is resolved when the app is deployed: whether this tag is its newest is not known here
 		if e.Source.Semver == "" {
 			// the app's own job says what is wrong with its folder
-			if h.Digest, err = code.Digest(e.Source.Path, e.Source.Watch...); err != nil {
+			if h.Digest, err = code.Digest(e.Source.Path, e.Source.Watch...); err != nil { //nolint:contextcheck // it takes none: it reads and ends
 				h.Digest = ""
 			}
 			if !changed(states, e.App, h) && !parent.Force {

@@ -118,7 +118,7 @@ func (w *work) readSource(ctx context.Context) error {
 		return fmt.Errorf("fetch source of %s: %w", w.entry.App.Name, err)
 	}
 	if w.code != nil {
-		if w.marks.digests.Source, err = w.code.Digest(w.where, src.Watch...); err != nil {
+		if w.marks.digests.Source, err = w.code.Digest(w.where, src.Watch...); err != nil { //nolint:contextcheck // it takes none: it reads and ends
 			return fmt.Errorf("digest source of %s: %w", w.entry.App.Name, err)
 		}
 	}

@@ -24,10 +24,10 @@ func unsupportedKeys() []unsupported {
 	section := func(f func(*manifest.DeploySection) bool) func(*manifest.App) bool {
 		return func(a *manifest.App) bool { return a.DeploySection != nil && f(a.DeploySection) }
 	}
-	const flySecrets = "set them with `fly secrets set` and leave the key out"
+	const byHand = "set them with `fly secrets set` and leave the key out"
 	return []unsupported{
-		{"secrets", func(a *manifest.App) bool { return len(a.Secrets) > 0 }, flySecrets},
-		{"secrets_prune", func(a *manifest.App) bool { return a.SecretsPrune }, flySecrets},
+		{"secrets", func(a *manifest.App) bool { return len(a.Secrets) > 0 }, byHand},
+		{"secrets_prune", func(a *manifest.App) bool { return a.SecretsPrune }, byHand},
 		{"addons", func(a *manifest.App) bool { return len(a.Addons) > 0 }, "create and attach them with flyctl and leave the key out"},
 		{"certs", func(a *manifest.App) bool { return len(a.Certs) > 0 }, "add them with `fly certs add` and leave the key out"},
 		{"depends_on", func(a *manifest.App) bool { return len(a.DependsOn) > 0 }, "deploy those apps first and leave the key out"},

@@ -68,15 +68,15 @@ func (w *work) walk(ctx context.Context, steps ...func(context.Context) error) e
 }
 
 // close removes what was fetched.
-func (w *work) close() {
+func (w *work) close(ctx context.Context) {
 	if w.trees != nil {
-		w.discard(w.trees.Close())
+		w.discard(ctx, w.trees.Close())
 	}
 }
 
 // discard logs that something could not be let go of: it never fails a deploy.
-func (w *work) discard(err error) {
+func (w *work) discard(ctx context.Context, err error) {
 	if err != nil {
-		w.log.WarnContext(context.Background(), "not let go", "error", err.Error())
+		w.log.WarnContext(ctx, "not let go", "error", err.Error())
 	}
 }

@@ -51,7 +51,8 @@ func New(tb testing.TB, o flysim.Options) *World {
 	tb.Cleanup(func() { _ = w.Sim.Close() })
 	w.FlyURL = w.serve(w.FlyRequests.count(w.Sim))
 	w.GitURL = w.serve(w.GitRequests.count(&source.Server{Dir: filepath.Join(w.root, "bare")}))
-	w.Registry = strings.TrimPrefix(w.serve(registry.New(registry.Logger(quiet()))), "http://")
+	quiet := registry.Logger(log.New(io.Discard, "", 0)) //nolint:forbidigo // the registry takes no slog
+	w.Registry = strings.TrimPrefix(w.serve(registry.New(quiet)), "http://")
 	return w
 }
 
@@ -205,5 +206,3 @@ func (q *Requests) Fetches() int {
 func (q *Requests) Asks() int {
 	return len(q.Matching(func(_, uri string) bool { return strings.Contains(uri, "/info/refs") }))
 }
-
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
