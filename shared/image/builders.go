@@ -13,7 +13,6 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-//nolint:gochecknoglobals // compiled constants
 var (
 	appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	tagName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)

@@ -29,7 +29,7 @@ func bigRepository(b *testing.B) (url, hash string) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	words := make([]string, 4000)
 	for i := range words {
-		words[i] = fmt.Sprintf("w%x", rng.Uint64()>>(rng.IntN(40)))
+		words[i] = fmt.Sprintf("w%x", rng.Uint64()>>rng.IntN(40))
 	}
 	text := func(n int) []byte {
 		var out []byte

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 )
@@ -66,8 +64,8 @@ func (c *Client) Context(ctx context.Context, spec ContextSpec) (_ *Context, err
 	if err != nil {
 		return nil, fmt.Errorf("open folder for build: %w", err)
 	}
-	defer root.Close()                                                //nolint:errcheck // nothing is buffered
-	b := &copier{ctx: ctx, to: root, limits: c.Limits.withDefaults()} //nolint:containedctx // lives as long as this call
+	defer root.Close() //nolint:errcheck // nothing is buffered
+	b := &copier{ctx: ctx, to: root, limits: c.Limits.withDefaults()}
 	if err := b.build(spec); err != nil {
 		return nil, err
 	}
@@ -160,7 +158,7 @@ func (b *copier) tree(t *Tree, dir string, keep func(rel string) bool) error {
 		return b.copy(fsys, f, rel)
 	}
 	if t.IsLocal() {
-		return walk(b.ctx, fsys, dir, b.limits, each)
+		return b.limits.walk(b.ctx, fsys, dir, each)
 	}
 	return walkAll(fsys, dir, each)
 }
@@ -177,83 +175,6 @@ func walkAll(fsys fs.FS, dir string, visit func(localFile) error) error {
 		}
 		return visit(localFile{p, info})
 	})
-}
-
-// merge copies the files of the config folder that merge_cfg names: all of them but the excluded, or
-// the included but the excluded.
-func (b *copier) merge(spec ContextSpec) error {
-	if !spec.Merge.All && len(spec.Merge.Include) == 0 {
-		return nil
-	}
-	dir, err := cleanPath(spec.ConfigPath)
-	if err != nil {
-		return err
-	}
-	include, err := globs(spec.Merge.Include)
-	if err != nil {
-		return err
-	}
-	exclude, err := globs(spec.Merge.Exclude)
-	if err != nil {
-		return err
-	}
-	hit := make(map[string]bool, len(include))
-	pointers := map[string]bool{}
-	for _, p := range spec.Config.Pointers {
-		pointers[p] = true
-	}
-	var pointer string
-	err = b.tree(spec.Config, dir, func(rel string) bool {
-		named := spec.Merge.All
-		for _, glob := range include {
-			if within(rel, glob) || watched(rel, []string{glob}) {
-				named, hit[glob] = true, true
-			}
-		}
-		take := named && !watched(rel, exclude) && !inAny(rel, exclude)
-		if take && pointers[path.Join(dir, rel)] {
-			pointer = path.Join(dir, rel)
-		}
-		return take
-	})
-	if err != nil {
-		return err
-	}
-	if pointer != "" {
-		return spec.Config.usable(pointer)
-	}
-	for _, glob := range include {
-		if !hit[glob] {
-			return spec.Config.notThere(path.Join(dir, glob), "")
-		}
-	}
-	return nil
-}
-
-// inAny reports whether one of the names, taken as they are, is p or a folder above it: a file may be
-// called [id].json.
-func inAny(p string, names []string) bool {
-	for _, name := range names {
-		if within(p, name) {
-			return true
-		}
-	}
-	return false
-}
-
-func globs(list []string) ([]string, error) {
-	out := make([]string, len(list))
-	for i, glob := range list {
-		clean, err := cleanPath(glob)
-		if err != nil {
-			return nil, err
-		}
-		if !doublestar.ValidatePattern(clean) {
-			return nil, job.Rejectf("%q is no glob", glob)
-		}
-		out[i] = clean
-	}
-	return out, nil
 }
 
 func (b *copier) copy(fsys fs.FS, f localFile, rel string) error {

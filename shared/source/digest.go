@@ -215,7 +215,7 @@ func (t *Tree) localFiles(p string) ([]counted, error) {
 	ignore := parseRules(readIgnore(fsys, path.Join(p, flycdIgnore)), split(p))
 	var out []counted
 	// a digest is asked for without a context: it reads the disk and ends
-	err = walk(context.Background(), fsys, p, t.limits, func(f localFile) error {
+	err = t.limits.walk(context.Background(), fsys, p, func(f localFile) error {
 		verdict := ignore.judgeWithParents(p, f.path)
 		if verdict == excluded || verdict == silent && docker.excludes(below(f.path, p)) {
 			return nil
@@ -283,41 +283,4 @@ func hashFile(fsys fs.FS, f localFile, limits Limits) (plumbing.Hash, error) {
 		return plumbing.ZeroHash, fmt.Errorf("read %s: %w", f.path, err)
 	}
 	return h.Sum(), nil
-}
-
-// fold2tree gives the hash of the tree object that git would make of the files below base.
-func fold2tree(base string, files []counted) plumbing.Hash {
-	root := newFolder()
-	for _, f := range files {
-		root.add(split(below(f.path, base)), f)
-	}
-	return root.hash()
-}
-
-type folder struct {
-	files   []treeEntry
-	folders map[string]*folder
-}
-
-func newFolder() *folder { return &folder{folders: map[string]*folder{}} }
-
-func (d *folder) add(parts []string, f counted) {
-	if len(parts) == 1 {
-		d.files = append(d.files, treeEntry{parts[0], f.mode, f.hash})
-		return
-	}
-	next, ok := d.folders[parts[0]]
-	if !ok {
-		next = newFolder()
-		d.folders[parts[0]] = next
-	}
-	next.add(parts[1:], f)
-}
-
-func (d *folder) hash() plumbing.Hash {
-	entries := d.files
-	for name, sub := range d.folders {
-		entries = append(entries, treeEntry{name, modeDir, sub.hash()})
-	}
-	return hashTree(entries)
 }

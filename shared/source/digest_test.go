@@ -70,7 +70,7 @@ func TestCommitElsewhereChangesNoDigest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer outline.Close()
+			defer outline.Close() //nolint:errcheck // looked at elsewhere
 			if digest(t, outline, "apps/api") != digest(t, two, "apps/api") {
 				t.Error("the outline has another digest")
 			}
@@ -83,7 +83,7 @@ func TestCommitElsewhereChangesNoDigest(t *testing.T) {
 
 func TestCleanWorkTreeAndItsCommitHaveOneDigest(t *testing.T) {
 	r := newRepo(t)
-	h := r.commit(map[string]string{
+	r.commit(map[string]string{
 		".gitignore": "tmp\n*.log\n/only-here\n!keep.log\n", "app/main.go": "x", "app/run": "#!", "app/.gitignore": "gen/\n",
 		"app/keep.log": "kept", "app/only-here": "not at the root", "app-2/x": "x", "app.txt": "sorts between",
 	})
@@ -93,7 +93,7 @@ func TestCleanWorkTreeAndItsCommitHaveOneDigest(t *testing.T) {
 	if err := os.Symlink("main.go", filepath.Join(r.dir, "app/link")); err != nil {
 		t.Fatal(err)
 	}
-	h = r.commit(nil)
+	h := r.commit(nil)
 	for _, junk := range []string{"app/tmp/a", "app/x.log", "app/gen/code.go", "only-here"} {
 		write(t, filepath.Join(r.dir, junk), "junk")
 	}

@@ -124,8 +124,8 @@ func serveWithGit(t *testing.T, dir string) string {
 	return serveForBench(t, needGit(t), dir)
 }
 
-func serveForBench(t testing.TB, program, dir string) string {
-	t.Helper()
+func serveForBench(tb testing.TB, program, dir string) string {
+	tb.Helper()
 	backend := &cgi.Handler{
 		Path: program, Args: []string{"http-backend"},
 		Env: []string{
@@ -137,19 +137,19 @@ func serveForBench(t testing.TB, program, dir string) string {
 		InheritEnv: []string{"HOME"},
 	}
 	srv := httptest.NewServer(backend)
-	t.Cleanup(srv.Close)
+	tb.Cleanup(srv.Close)
 	return srv.URL
 }
 
 // needGit gives the git program; a test that needs it is skipped by name where it is missing.
-func needGit(t testing.TB) string {
-	t.Helper()
+func needGit(tb testing.TB) string {
+	tb.Helper()
 	program, err := exec.LookPath("git")
 	if err != nil {
 		if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
-			t.Fatal("git is not installed")
+			tb.Fatal("git is not installed")
 		}
-		t.Skip("git is not installed")
+		tb.Skip("git is not installed")
 	}
 	return program
 }

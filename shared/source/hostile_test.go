@@ -27,12 +27,12 @@ type entry struct {
 
 // forge makes repositories out of raw objects.
 type forge struct {
-	t    testing.TB
+	t    *testing.T
 	dir  string
 	repo *git.Repository
 }
 
-func newForge(t testing.TB) *forge {
+func newForge(t *testing.T) *forge {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "hostile.git")
 	r, err := git.PlainInitWithOptions(dir, &git.PlainInitOptions{Bare: true, InitOptions: git.InitOptions{DefaultBranch: "refs/heads/main"}})

@@ -14,7 +14,7 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-// an error page is only looked at for its status
+// An error page is only looked at for its status.
 const errorBodyBytes = 4 << 10
 
 // sharedTransport gives the connections of all clients that have none of their own.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -123,18 +122,4 @@ func split(p string) []string {
 		return nil
 	}
 	return strings.Split(p, "/")
-}
-
-// excludeFile gives the rules of .git/info/exclude of a work tree.
-func excludeFile(root string) rules {
-	name := filepath.Join(root, ".git", "info", "exclude")
-	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxIgnoreBytes {
-		return nil
-	}
-	text, err := os.ReadFile(name) //nolint:gosec // the work tree's own file
-	if err != nil {
-		return nil
-	}
-	return parseRules(text, nil)
 }

@@ -133,7 +133,7 @@ func (m *Mirror) snapshot(ctx context.Context) (plumbing.Hash, error) {
 	defer root.Close() //nolint:errcheck // only read
 	top := newFolder()
 	known := make(map[string]seenFile, len(m.known))
-	err = walk(ctx, root.FS(), "", m.Limits.withDefaults(), func(f localFile) error {
+	err = m.Limits.withDefaults().walk(ctx, root.FS(), "", func(f localFile) error {
 		seen, ok := m.known[f.path]
 		if !ok || seen.size != f.info.Size() || !seen.mod.Equal(f.info.ModTime()) || seen.mode != f.info.Mode() {
 			if seen, err = m.storeFile(root, f); err != nil {

@@ -77,16 +77,15 @@ func peel(objs objects, h plumbing.Hash) (commit, tree plumbing.Hash, err error)
 		if err != nil {
 			return commit, tree, fmt.Errorf("read commit %s: %w", h, err)
 		}
-		switch typ {
-		case plumbing.CommitObject:
+		if typ == plumbing.CommitObject {
 			tree, err = header(objs, h, typ, "tree ")
 			return h, tree, err
-		case plumbing.TagObject:
-			if h, err = header(objs, h, typ, "object "); err != nil {
-				return commit, tree, err
-			}
-		default:
+		}
+		if typ != plumbing.TagObject {
 			return commit, tree, job.Rejectf("%s is a %s, not a commit", h, typ)
+		}
+		if h, err = header(objs, h, typ, "object "); err != nil {
+			return commit, tree, err
 		}
 	}
 	return commit, tree, job.Rejectf("%s is a tag of a tag of a tag", h)

@@ -256,5 +256,5 @@ func targetSize(code []byte) int64 {
 			}
 		}
 	}
-	return int64(n) //nolint:gosec // at most 63 bits
+	return int64(n)
 }

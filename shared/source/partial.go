@@ -15,7 +15,7 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-// a folder of more files than this is had faster by fetching the whole commit
+// A folder of more files than this is had faster by fetching the whole commit.
 const maxPartialFiles = 20_000
 
 // errUnserved says that a server did not do what it advertises.

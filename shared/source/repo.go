@@ -24,7 +24,6 @@ type remote struct {
 	cred   Credential
 }
 
-//nolint:gochecknoglobals // a compiled constant
 var scpForm = regexp.MustCompile(`^(?:([^@/:\[\]]+)@)?(\[[0-9a-fA-F:.]+\]|[^@/:\[\]]+):(.+)$`)
 
 // parseRepo reads the spellings of a repository that git knows: https and ssh URLs, the scp form,

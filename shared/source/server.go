@@ -74,6 +74,7 @@ func (s *Server) repository(name string) (*filesystem.Storage, error) {
 	}
 	for _, candidate := range []string{clean, clean + ".git"} {
 		dir := filepath.Join(s.Dir, filepath.FromSlash(candidate))
+		//nolint:gosec // clean is local: it never leaves Dir
 		if info, err := os.Stat(filepath.Join(dir, "objects")); err == nil && info.IsDir() {
 			return filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRUDefault()), nil
 		}
@@ -113,14 +114,14 @@ func servePack(w http.ResponseWriter, r *http.Request, store *filesystem.Storage
 		unzipped, err := gzip.NewReader(body)
 		if err != nil {
 			http.Error(w, "the body is no gzip", http.StatusBadRequest)
-			return nil //nolint:nilerr // the client was told
+			return nil
 		}
 		body = io.LimitReader(unzipped, maxRequestBytes)
 	}
 	req := packp.NewUploadPackRequest()
-	if err := req.UploadRequest.Decode(body); err != nil {
+	if err := req.Decode(body); err != nil {
 		http.Error(w, "the request cannot be read", http.StatusBadRequest)
-		return nil //nolint:nilerr // the client was told
+		return nil
 	}
 	session, err := sessionOf(store)
 	if err != nil {

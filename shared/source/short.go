@@ -13,7 +13,6 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-//nolint:gochecknoglobals // a compiled constant
 var shortHash = regexp.MustCompile(`^[0-9a-f]{4,39}$`)
 
 // resolveShort finds the commit that an abbreviated hash means: among the refs, else in the whole

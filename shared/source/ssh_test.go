@@ -61,7 +61,7 @@ func startSSHServer(t *testing.T) sshServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -77,7 +77,7 @@ func startSSHServer(t *testing.T) sshServer {
 }
 
 func serveSSH(conn net.Conn, config *ssh.ServerConfig, program string) {
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // a test's connection
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
 	if err != nil {
 		return
@@ -89,7 +89,7 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig, program string) {
 			return
 		}
 		go func() {
-			defer c.Close()
+			defer c.Close() //nolint:errcheck // a test's connection
 			for req := range reqs {
 				if req.Type != "exec" {
 					_ = req.Reply(req.WantReply, nil)
@@ -108,7 +108,7 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig, program string) {
 				}
 				go func() {
 					_, _ = io.Copy(in, c)
-					in.Close()
+					_ = in.Close()
 				}()
 				code := uint32(0)
 				if cmd.Wait() != nil {

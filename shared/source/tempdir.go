@@ -13,7 +13,7 @@ import (
 const (
 	tempPrefix = "flycd-tree-"
 	lockSuffix = ".lock"
-	// an unlocked lock file this young may belong to a process that has not locked it yet
+	// An unlocked lock file this young may belong to a process that has not locked it yet.
 	sweepAge = time.Minute
 )
 

@@ -31,8 +31,8 @@ type localFile struct {
 }
 
 // walk visits the files below base in a stable order.
-func walk(ctx context.Context, fsys fs.FS, base string, limits Limits, visit func(localFile) error) error {
-	w := &walker{fsys: fsys, base: base, limits: limits, visit: visit}
+func (l Limits) walk(ctx context.Context, fsys fs.FS, base string, visit func(localFile) error) error {
+	w := &walker{fsys: fsys, base: base, limits: l, visit: visit}
 	w.flycd = parseRules(readIgnore(fsys, path.Join(base, flycdIgnore)), split(base))
 	// the rules of the folders above hold here as well
 	var inherited rules
