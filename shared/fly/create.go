@@ -171,7 +171,7 @@ func (ch *Change) adopt(ctx context.Context, e *machineCreation) error {
 			return err
 		}
 	}
-	if differs(m.Config, e.sent, false) == "" {
+	if holds(m, e.sent) {
 		return nil
 	}
 	return ch.update(ctx, m, plan.UpdateMachine{App: ch.app, Machine: m, Config: e.sent, SkipLaunch: e.want.SkipLaunch})

@@ -77,7 +77,9 @@ func (ch *Change) replaceMachine(ctx context.Context, s plan.ReplaceMachine) err
 	}
 	_, digest, _ := strings.Cut(s.Create.Config.Image, "@")
 	m, _ := ch.named(s.Create.Name)
-	err := ch.prove(ctx, plan.ProofMachine{ID: m.ID, Name: m.Name, Digest: digest, Stopped: s.Create.SkipLaunch}, 0)
+	err := ch.prove(ctx, plan.ProofMachine{
+		ID: m.ID, Name: m.Name, Digest: digest, Config: s.Create.Config, Stopped: s.Create.SkipLaunch,
+	}, 0)
 	if err != nil {
 		return errors.Join(err, ch.destroyMachine(ctx, m.ID))
 	}

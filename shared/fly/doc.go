@@ -72,6 +72,7 @@
 // stopped, where that is allowed), has been up for Options.Smoke without a new start, and its checks
 // pass. A look that fails counts for nothing. A process that ends badly and is not restarted, or that keeps
 // crashing, is hopeless at once. Waiting is Fly's own /wait, in short pieces: one that starts and dies at once
-// may never be seen in a state. The judgement itself is a pure function (judge.go). The leases are
+// may never be seen in a state. What must be true is
+// plan's to say (ProofMachine.Met); what time adds to it is a pure function of ours (judge.go). The leases are
 // kept to the end of the proof, and a proof under lost leases counts for nothing.
 package fly

@@ -1,10 +1,7 @@
 package fly
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	flygo "github.com/superfly/fly-go"
@@ -28,54 +25,40 @@ func hopeless(format string, args ...any) verdict {
 	return verdict{hopeless: true, why: fmt.Sprintf(format, args...)}
 }
 
-// judge is invariant 8 for one machine, at one look. It runs the intended digest and configuration,
-// is started (or stopped, where that is allowed), has been up for smoke, and its checks pass.
+// judge is invariant 8 for one machine, at one look: it meets the proof, and where it runs, has been
+// up for smoke.
 func judge(m plan.Machine, want plan.ProofMachine, up, smoke time.Duration) verdict {
-	if want.Impossible != "" {
-		return hopeless("%s", want.Impossible)
+	switch {
+	case !m.IsActive(), m.State == "failed", m.State == "launch_failed":
+		return hopeless("machine %s is %s", label(m), m.State)
+	case !hostOK(m):
+		return pending("machine %s: its host is %s", label(m), m.HostStatus)
 	}
-	if !m.IsActive() {
-		return hopeless("it is %s", m.State)
+	if how := crash(m); how != "" {
+		return hopeless("machine %s: its process %s: see its logs", label(m), how)
 	}
-	if !hostOK(m) {
-		return pending("its host is %s", m.HostStatus)
+	if err := want.Met(m); err != nil {
+		return pending("%s", err)
 	}
-	if want.Config != nil {
-		if key := differs(m.Config, want.Config, want.Digest != ""); key != "" {
-			return pending("its configuration is not the wanted one, at %s", key)
-		}
+	if m.State == flygo.MachineStateStarted && up < smoke {
+		return pending("machine %s has been up for %s, and must be for %s", label(m), up.Round(time.Second), smoke)
 	}
-	if have := m.ImageRef.Digest; want.Digest != "" && have != want.Digest {
-		return pending("it runs the image %s and not %s", cmp.Or(have, "without a digest"), want.Digest)
-	}
-	if v := judgeExits(m); v.hopeless {
-		return v
-	}
-	return judgeState(m, want, up, smoke)
+	return verdict{proven: true}
 }
 
-func judgeState(m plan.Machine, want plan.ProofMachine, up, smoke time.Duration) verdict {
-	switch m.State {
-	case flygo.MachineStateStarted:
-	case "failed", "launch_failed":
-		return hopeless("it is %s", m.State)
-	case flygo.MachineStateStopped, flygo.MachineStateSuspended:
-		if want.Stopped {
-			return verdict{proven: true}
-		}
-		return pending("it is %s", m.State)
-	default:
-		return pending("it is %s", m.State)
+func label(m plan.Machine) string {
+	if m.Name == "" {
+		return m.ID
 	}
-	if up < smoke {
-		return pending("it has been up for %s, and must be for %s", up.Round(time.Second), smoke)
-	}
-	return judgeChecks(m)
+	return m.Name + " (" + m.ID + ")"
 }
 
-// judgeExits looks at what happened to this version of the machine: a process that ended by itself
-// and badly is not coming back well.
-func judgeExits(m plan.Machine) verdict {
+// crash looks at what happened to this version of the machine: a process that ended by itself and
+// badly, and is not coming back well. One that is never to be restarted may end as it likes.
+func crash(m plan.Machine) string {
+	if c := m.Config; c != nil && c.Restart != nil && c.Restart.Policy == flygo.MachineRestartPolicyNo {
+		return ""
+	}
 	crashes := 0
 	for i, e := range m.Events {
 		if e.Type == "launch" {
@@ -86,18 +69,18 @@ func judgeExits(m plan.Machine) verdict {
 			continue
 		}
 		crashes++
-		how := fmt.Sprintf("exit code %d", x.ExitCode)
+		how := fmt.Sprintf("(exit code %d)", x.ExitCode)
 		if x.OOMKilled {
-			how += ", out of memory"
+			how = "(out of memory)"
 		}
 		if crashes > 2 || e.Request.RestartCount > 1 && x.Restarting {
-			return hopeless("its process keeps crashing (%s): see its logs", how)
+			return "keeps crashing " + how
 		}
 		if i == 0 && !x.Restarting && m.State != flygo.MachineStateStarted {
-			return hopeless("its process ended (%s): see its logs", how)
+			return "crashed " + how
 		}
 	}
-	return verdict{}
+	return ""
 }
 
 func exitOf(e *flygo.MachineEvent) *flygo.MachineExitEvent {
@@ -108,34 +91,6 @@ func exitOf(e *flygo.MachineEvent) *flygo.MachineExitEvent {
 		return mon.ExitEvent
 	}
 	return e.Request.ExitEvent
-}
-
-func judgeChecks(m plan.Machine) verdict {
-	wanted := 0
-	if c := m.Config; c != nil {
-		wanted = len(c.Checks)
-		for _, s := range c.Services {
-			wanted += len(s.Checks)
-		}
-	}
-	if wanted == 0 {
-		return verdict{proven: true}
-	}
-	if len(m.Checks) == 0 {
-		return pending("its checks have not reported yet")
-	}
-	var bad []string
-	for _, c := range m.Checks {
-		if c.Status != flygo.Passing {
-			said := strings.ToValidUTF8(strings.Join(strings.Fields(c.Output), " "), "")
-			bad = append(bad, strings.TrimSpace(fmt.Sprintf("%s is %s %.120s", c.Name, c.Status, said)))
-		}
-	}
-	if len(bad) > 0 {
-		slices.Sort(bad)
-		return pending("its checks do not pass: %s", strings.Join(bad, "; "))
-	}
-	return verdict{proven: true}
 }
 
 // uptime watches one start of a machine. A new version or a new start begins it anew.

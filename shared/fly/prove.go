@@ -52,13 +52,16 @@ func (ch *Change) prove(ctx context.Context, want plan.ProofMachine, wait time.D
 	if wait <= 0 {
 		wait = defaultWait
 	}
+	if want.Impossible != "" {
+		return &problem{fmt.Sprintf("%s cannot be proven: %s", ch.app, want.Impossible), []error{ErrUnproven}}
+	}
 	id, err := ch.idOf(ctx, want)
 	if err != nil {
 		return err
 	}
 	pctx, cancel := context.WithTimeout(ctx, wait+max(c.options.Smoke, 0))
 	defer cancel()
-	w := proofOf{ch: ch, want: want, id: id, last: pending("it was not seen")}
+	w := proofOf{ch: ch, want: want, id: id, last: pending("machine %s was not seen", id)}
 	for !w.last.proven && !w.last.hopeless {
 		m := w.look(pctx)
 		if w.last.proven || w.last.hopeless {
@@ -75,7 +78,7 @@ func (ch *Change) prove(ctx context.Context, want plan.ProofMachine, wait time.D
 	case ctx.Err() != nil:
 		return fmt.Errorf("prove machine %s of %s: %w", id, ch.app, context.Cause(ctx))
 	}
-	text := fmt.Sprintf("machine %s (%s) of %s does not run as it should: %s", id, label(want), ch.app, w.last.why)
+	text := fmt.Sprintf("%s does not run as it should: %s", ch.app, w.last.why)
 	if w.lost != "" {
 		text += " (" + w.lost + ")"
 	}
@@ -106,16 +109,6 @@ func (w *proofOf) look(ctx context.Context) plan.Machine {
 	w.lost = ""
 	w.last = judge(m, w.want, w.up.see(m, c.options.Now()), c.options.Smoke)
 	return m
-}
-
-func label(m plan.ProofMachine) string {
-	switch {
-	case m.Name != "":
-		return m.Name
-	case m.Group != "":
-		return "group " + m.Group
-	}
-	return "no name"
 }
 
 func (ch *Change) idOf(ctx context.Context, want plan.ProofMachine) (string, error) {
