@@ -74,10 +74,11 @@ func payload(v verified) ([]byte, error) {
 
 // push reads a push of a branch or tag: also one that creates, deletes or forces.
 func push(payload []byte) (catalog.Push, error) {
-	if !object(payload) {
+	short, ok := slim(payload)
+	if !ok {
 		return catalog.Push{}, fmt.Errorf("%w: the body is no JSON object", errNotUnderstood)
 	}
-	parsed, err := github.ParseWebHook("push", payload)
+	parsed, err := github.ParseWebHook("push", short)
 	if err != nil {
 		return catalog.Push{}, fmt.Errorf("%w: read push event: %w", errNotUnderstood, err)
 	}
