@@ -7,10 +7,13 @@ import (
 	"strings"
 )
 
-const idLength = 26
+const (
+	idLength   = 26
+	idAlphabet = "abcdefghijklmnopqrstuvwxyz234567"
+)
 
 //nolint:gochecknoglobals // an encoding is a table
-var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+var idEncoding = base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding)
 
 // Push is what makes two events the same push.
 type Push struct {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind says what a job wants done.
@@ -168,8 +170,11 @@ func (j Job) check() error {
 	default:
 		return fmt.Errorf("job %s: unknown kind %q, expected deploy, sync, destroy or plan", j.ID, j.Kind)
 	}
-	if len(j.ID) != idLength {
-		return fmt.Errorf("job %q: an id has %d characters", j.ID, idLength)
+	if len(j.ID) != idLength || strings.Trim(string(j.ID), idAlphabet) != "" {
+		return fmt.Errorf("job %q: an id has %d characters of %s", j.ID, idLength, idAlphabet)
+	}
+	if strings.ContainsFunc(j.App, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
+		return fmt.Errorf("job %s: the app's name %q has a slash, a space or a control character", j.ID, j.App)
 	}
 	return nil
 }

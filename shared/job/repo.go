@@ -1,34 +1,88 @@
 package job
 
 import (
-	"net/url"
+	"fmt"
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
-var scpForm = regexp.MustCompile(`^(?:[^@/:]+@)?([^/:]+):([^/].*)$`)
+var (
+	schemeForm = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$`)
+	scpForm    = regexp.MustCompile(`^(?:[^@/:]+@)?([^/:\[]+):(.*)$`)
+)
 
 // RepoKey normalizes a repository URL to host/path, so that the https, ssh and scp spellings of
-// one repository are one key: the scheme, credentials, port, case, a trailing slash and .git are
-// dropped. A file URL or a folder becomes its cleaned path. What is no URL comes back trimmed and
-// in lower case: RepoKey never fails, as an unknown spelling is merely a key that matches nothing.
+// one repository are one key: the scheme, credentials, port, case, query, a trailing slash and .git
+// are dropped, spaces and control characters are escaped. A file URL or an absolute folder becomes
+// its cleaned path. RepoKey never fails, as an unknown spelling is merely a key that matches
+// nothing, and a key is its own key.
 func RepoKey(repo string) string {
+	key := repoKey(repo)
+	// What is left of an odd spelling may look like another form: bounded, as each step drops something.
+	for again := repoKey(key); again != key; again = repoKey(key) {
+		key = again
+	}
+	return key
+}
+
+func repoKey(repo string) string {
 	repo = strings.TrimSpace(repo)
-	host, p := "", repo
-	if u, err := url.Parse(repo); err == nil && u.Scheme != "" && (u.Host != "" || u.Path != "") && u.Opaque == "" {
-		host, p = u.Hostname(), u.Path
-		if u.Scheme == "file" {
-			return path.Clean("/" + p)
+	if strings.HasPrefix(repo, "/") {
+		return visible(path.Clean(repo))
+	}
+	var host, p string
+	if m := schemeForm.FindStringSubmatch(repo); m != nil {
+		host, p, _ = strings.Cut(m[2], "/")
+		if strings.EqualFold(m[1], "file") {
+			return visible(path.Clean("/" + p))
 		}
+		p, _, _ = strings.Cut(p, "#")
+		p, _, _ = strings.Cut(p, "?")
+		host, p = splitPort(afterAt(host), p)
 	} else if m := scpForm.FindStringSubmatch(repo); m != nil {
 		host, p = m[1], m[2]
-	} else if strings.HasPrefix(repo, "/") {
-		return path.Clean(repo)
+	} else {
+		host, p, _ = strings.Cut(repo, "/")
+		host = afterAt(host)
 	}
-	p = strings.Trim(path.Clean("/"+p), "/")
-	p = strings.TrimSuffix(p, ".git")
-	return strings.ToLower(strings.Trim(host+"/"+p, "/"))
+	key := strings.ToLower(visible(strings.TrimRight(host, ".") + path.Clean("/"+p)))
+	key = strings.Trim(key, "/")
+	for trimmed := true; trimmed; {
+		key, trimmed = strings.CutSuffix(key, ".git")
+		key = strings.TrimRight(key, "/")
+	}
+	return key
+}
+
+// afterAt drops credentials.
+func afterAt(host string) string { return host[strings.LastIndex(host, "@")+1:] }
+
+// splitPort drops a port. What follows a colon and is no port is the path of a URL that was mixed
+// with the scp form (ssh://git@host:owner/name).
+func splitPort(host, p string) (string, string) {
+	if i := strings.Index(host, "]"); strings.HasPrefix(host, "[") && i > 0 {
+		return host[:i+1], p
+	}
+	host, port, _ := strings.Cut(host, ":")
+	if strings.Trim(port, "0123456789") != "" {
+		p = port + "/" + p
+	}
+	return host, p
+}
+
+// visible escapes what would break a line, a field or a terminal.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == unicode.ReplacementChar {
+			fmt.Fprintf(&b, "%%%02x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // ID names a config tree in keys and on screens: host/path, then @ref and #folder where they are
@@ -36,38 +90,44 @@ func RepoKey(repo string) string {
 func (c Config) ID() string {
 	id := RepoKey(c.Repo)
 	if c.Ref != "" {
-		id += "@" + c.Ref
+		id += "@" + visible(c.Ref)
 	}
 	if p := strings.Trim(path.Clean("/"+c.Path), "/"); p != "" {
-		id += "#" + p
+		id += "#" + visible(p)
 	}
 	return id
 }
 
 // ParseConfig reads URL[@ref][#path], the form of FLYCD_CONFIG_REPOS. An @ that belongs to the
-// URL itself (git@host:path, user@host) is no ref.
+// URL itself (git@host:path, user@host) is no ref; the first one in the repository's path begins
+// it, so that a tag may hold another (pkg@1.2.0).
 func ParseConfig(s string) (Config, error) {
 	s = strings.TrimSpace(s)
 	rest, folder, _ := strings.Cut(s, "#")
-	repo, ref := rest, ""
-	// A ref follows the last @ that comes after the last slash of the repository's own path, or
-	// after the colon of the scp form.
-	if i := strings.LastIndex(rest, "@"); i > 0 && i > strings.Index(rest, "://")+2 && strings.ContainsAny(afterHost(rest), "@") {
-		repo, ref = rest[:i], rest[i+1:]
+	start := pathStart(rest)
+	repo, ref, hasRef := strings.Cut(rest[start:], "@")
+	if RepoKey(rest[:start]+repo) == "" || repo == "" || (hasRef && ref == "") {
+		// A URL may hold a password: it is not repeated.
+		return Config{}, Rejectf("config repo: expected URL[@ref][#path], for example https://github.com/acme/config@main#apps")
 	}
-	if repo == "" {
-		return Config{}, Rejectf("config repo %q: expected URL[@ref][#path]", s)
-	}
-	return Config{Repo: repo, Ref: ref, Path: strings.Trim(path.Clean("/"+folder), "/")}, nil
+	return Config{
+		Repo: rest[:start] + repo,
+		Ref:  ref,
+		Path: strings.Trim(path.Clean("/"+folder), "/"),
+	}, nil
 }
 
-func afterHost(s string) string {
-	if _, rest, ok := strings.Cut(s, "://"); ok {
-		_, rest, _ = strings.Cut(rest, "/")
-		return rest
+// pathStart says where the repository's own path begins; at the end where it has none.
+func pathStart(s string) int {
+	if m := schemeForm.FindStringSubmatchIndex(s); m != nil {
+		host, p, ok := strings.Cut(s[m[4]:], "/")
+		if !ok || (host == "" && !strings.EqualFold(s[:m[3]], "file")) {
+			return len(s)
+		}
+		return len(s) - len(p)
 	}
-	if _, rest, ok := strings.Cut(s, ":"); ok {
-		return rest
+	if m := scpForm.FindStringSubmatchIndex(s); m != nil {
+		return m[4]
 	}
-	return s
+	return 0
 }

@@ -1,2 +1,102 @@
-// Package queue keeps the jobs, the catalog and the history of FlyCD in Redis.
+// Package queue keeps jobs, the catalog and the history of FlyCD in Redis, and is the only one that
+// speaks to it.
+//
+// # Moves
+//
+// A job goes waiting → launching → claimed → an outcome. It is parked while its subject (the app,
+// or the config tree) has an active job, and delayed while it backs off. Every move is one Lua
+// script, so nobody ever sees half of one:
+//
+//	Push      new jobs, the halves that they wish, and the delivery's answer, at once
+//	TakeMany  waiting → launching: attempt + 1, and a deadline for the machine to claim it
+//	Unlaunch  launching → waiting: it is certain that no machine was made; spends no attempt
+//	Claim     launching → claimed: a fencing number; refused to every machine but the right one
+//	Hold      renews a claim, and says whether it still stands
+//	Finish    claimed → outcome; what was deployed is cleared, the parked wish follows
+//	GiveBack  claimed → waiting, delayed or dead
+//	Retry     claimed → claimed: counts a failed attempt of a runner that tries again itself
+//	Due       what is past its deadline is lost, what is delayed and due waits again
+//	Lapse     the same for one attempt whose machine is known to be gone
+//	Cancel    a job that waits ends; an active one is told at its next Hold
+//
+// A client that lost an answer sends the script again; the same caller repeating a move changes
+// nothing. (Append is the exception: lines of a log may then be there twice.) Deadlines are stored
+// and compared by Redis's own clock. What a caller gets is on the caller's clock, anchored at the
+// start of the call, so that a slow answer never lengthens trust.
+//
+// # Wishes
+//
+// A wish has two halves, config and source. A push writes its own half, if that is not older than
+// the one that is known by push time; on a tie the push whose before is the other's after is newer.
+// Pushes of one tick that are no neighbours cannot be ordered here: the half then keeps its ref and
+// drops its commit, and the runner asks the forge. A job that is older than what waits for its
+// subject is recorded superseded at once; its half counts all the same. The runner deploys both
+// halves as they stand at its claim; Finish clears by value what was deployed, so that a half that
+// was pushed meanwhile stays. The order of a cleared half is remembered: late older pushes stay late.
+//
+// A destroy follows from the config, and so a push to the source does not overtake it. A plan reads
+// only: it has a subject of its own and waits for nobody.
+//
+// # Layout
+//
+// The layout is public, versioned by flycd:schema (this is version 1), under one prefix. Nothing
+// secret is ever in it. On a cluster the prefix must be "{flycd}:", as scripts touch many keys.
+//
+//	flycd:schema              string  the layout's version
+//	flycd:jobs, …:jobs:low    stream  field job: the id of a job that waits or is active. Group
+//	                                  runners; consumer launch, then the machine. An entry goes when
+//	                                  its job parks, backs off or ends: never trim them by length
+//	flycd:active              zset    launching and claimed jobs by deadline (ms)
+//	flycd:delayed             zset    delayed jobs by the time that they wait again (ms)
+//	flycd:job:<id>            hash    job (JSON), kind, subject, state, stream, entry, attempt,
+//	                                  failed, lost, machine, fence, queued launched claimed ended due
+//	                                  deadline (ms), time before after (order), side, cancel, result
+//	                                  (JSON), detail, digest, commits, image, release, superseded_by
+//	flycd:log:<id>            stream  field line; about 10,000 lines
+//	flycd:app:<name>          hash    active, next (what waits or is parked), their kinds, fence,
+//	                                  last, last_outcome, result and judged (JSON), digests, commits,
+//	                                  image, release, hold (why auto-sync is off), config (its tree)
+//	flycd:plan:<name>         hash    active and next of an app's plan jobs
+//	flycd:config:<id>         hash    the same for a config tree or a fan-out, with generation,
+//	                                  last_generation, commit and order_…
+//	flycd:desired:<app or id> hash    config and source (JSON of the half, gone when deployed), each
+//	                                  with …_time, …_before, …_after, …_job, …_tie; force
+//	flycd:catalog:<id>        hash    generation → when it was begun (ms)
+//	flycd:catalog:<id>:<n>    hash    app → entry (JSON) of generation n
+//	flycd:repo:<repo>@<ref>   hash    "<n> <app> <config id>" → route (JSON)
+//	flycd:trees:<repo>@<ref>  hash    config id → route (JSON)
+//	flycd:delivery:<guid>     string  the answer that was given; 96 h
+//	flycd:take:<token>        string  what one call of TakeMany was given; a minute
+//	flycd:orphans:<kind>      hash    what a sweep found odd → when first (ms)
+//	flycd:dead                stream  job, subject, why: poison, and jobs whose attempts are spent
+//	flycd:events              stream  job, subject, state, supersedes; about 10,000
+//
+// An ended job, its log and a delivery's answer stay for 96 hours; what has not ended has no TTL.
+// TTLs only tidy up: nothing depends on them. The server's maxmemory-policy must be noeviction, as
+// any other may drop jobs (Stats tells).
+//
+// # A look inside
+//
+//	redis-cli HGETALL flycd:app:hello                # what runs, what is next, what was last
+//	redis-cli HGET flycd:app:hello last              # … and its job's id
+//	redis-cli HGETALL flycd:job:$ID
+//	redis-cli XRANGE flycd:log:$ID - +               # what the runner said
+//	redis-cli XRANGE flycd:jobs - +                  # what waits or is active
+//	redis-cli ZRANGE flycd:active 0 -1 WITHSCORES    # … until when
+//	redis-cli XREVRANGE flycd:dead + - COUNT 10      # what needs a person
+//	redis-cli XREVRANGE flycd:events + - COUNT 20    # what happened
+//	redis-cli HKEYS 'flycd:repo:github.com/acme/code@HEAD'
+//
+// # Catalog
+//
+// A sync writes entries and routes of a new generation in chunks of at most 1 MB, and one script
+// switches the tree to it if its order is not older. Readers ignore other generations; the next
+// sync deletes them. An app belongs to the tree that names it in its current generation, or in one
+// that was begun within the hour; another tree's claim is a conflict, until the first one drops it.
+//
+// # Cost
+//
+// Hosted servers bill by command. A webhook that finds a running server takes six (HELLO, schema,
+// routes, push, due, take), however many apps follow it; a deploy job takes about ten, besides
+// heartbeats and logs. Nothing polls and nothing blocks.
 package queue

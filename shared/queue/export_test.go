@@ -23,7 +23,10 @@ func (q *Queue) Break(script, was, is string) error {
 			return err
 		}
 		scripts[name] = s
-		text := string(common) + string(body)
+		text := string(body)
+		if !strings.Contains(text, "\nlocal P = KEYS[1]\n") {
+			text = string(common) + text
+		}
 		if (name == script || script == "common.lua") && strings.Contains(text, was) {
 			found = true
 			scripts[name] = redis.NewScript(strings.ReplaceAll(text, was, is))

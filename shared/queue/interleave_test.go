@@ -196,10 +196,16 @@ func scenes() []scene {
 		{"config and source", nil, [3][]move{{pushMove(k), takeMove(), pushMove(s1), takeMove()}, runner, due}, "k1", "c1"},
 		{"holds that lapse", lapsing, [3][]move{dispatcher, runner, due}, "", "c2"},
 		{"attempts that fail", lapsing, [3][]move{dispatcher, {claimMove(), giveBackMove(queue.GiveBack{Failed: true}), claimMove(), finishMove()}, due}, "", "c2"},
-		{"launches that made nothing", func(t *queue.Times) { t.Unlaunch = 0 },
-			[3][]move{{pushMove(s1), takeMove(), unlaunchMove(), pushMove(s2)}, {claimMove(), finishMove()}, {takeMove(), dueMove(), takeMove()}}, "", "c2"},
-		{"a runner that comes back from the dead", lapsing,
-			[3][]move{{pushMove(s1), takeMove(), dueMove(), takeMove(), pushMove(s2)}, {claimMove(), claimMove(), finishMove()}, {zombieMove(), zombieMove()}}, "", "c2"},
+		{
+			"launches that made nothing", func(t *queue.Times) { t.Unlaunch = 0 },
+			[3][]move{{pushMove(s1), takeMove(), unlaunchMove(), pushMove(s2)}, {claimMove(), finishMove()}, {takeMove(), dueMove(), takeMove()}},
+			"", "c2",
+		},
+		{
+			"a runner that comes back from the dead", lapsing,
+			[3][]move{{pushMove(s1), takeMove(), dueMove(), takeMove(), pushMove(s2)}, {claimMove(), claimMove(), finishMove()}, {zombieMove(), zombieMove()}},
+			"", "c2",
+		},
 		{"a cancelled push", nil, [3][]move{{pushMove(s1), takeMove(), pushMove(s2)}, runner, {cancelMove(s1), dueMove()}}, "", "c2"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -73,7 +74,7 @@ func Open(url, prefix string) (*Queue, error) {
 	return &Queue{Times: DefaultTimes(), rdb: redis.NewClient(o), prefix: prefix, scripts: scripts}, nil
 }
 
-// load reads every script, with common.lua before it.
+// load reads every script, with common.lua before those that do not name the prefix themselves.
 func load() (map[string]*redis.Script, error) {
 	common, err := files.ReadFile("lua/common.lua")
 	if err != nil {
@@ -89,7 +90,11 @@ func load() (map[string]*redis.Script, error) {
 		if err != nil {
 			return nil, err
 		}
-		scripts[f.Name()] = redis.NewScript(string(common) + string(body))
+		text := string(body)
+		if !strings.Contains(text, "\nlocal P = KEYS[1]\n") {
+			text = string(common) + text
+		}
+		scripts[f.Name()] = redis.NewScript(text)
 	}
 	return scripts, nil
 }

@@ -56,9 +56,9 @@ func audit(t *testing.T, q *queue.Queue) {
 	}
 }
 
-func add(t *testing.T, q *queue.Queue, stream string, values ...string) {
+func add(t *testing.T, q *queue.Queue, values ...string) {
 	t.Helper()
-	if err := q.Redis().XAdd(t.Context(), &redis.XAddArgs{Stream: q.Prefix() + stream, Values: values}).Err(); err != nil {
+	if err := q.Redis().XAdd(t.Context(), &redis.XAddArgs{Stream: q.Prefix() + "jobs", Values: values}).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -66,14 +66,15 @@ func add(t *testing.T, q *queue.Queue, stream string, values ...string) {
 // Broken when: take hands out, or stops at, an entry that names no job.
 func TestPoisonNeverBlocks(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		rdb, good := q.Redis(), deployJob("web", "", "c1", 1000)
-		add(t, q, "jobs", "nonsense", "x")
-		add(t, q, "jobs", "job", "nobody")
-		add(t, q, "jobs", "job", "", "more", "fields")
+		add(t, q, "nonsense", "x")
+		add(t, q, "job", "nobody")
+		add(t, q, "job", "", "more", "fields")
 		if err := rdb.Set(t.Context(), q.Prefix()+"job:text", "not a hash", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		add(t, q, "jobs", "job", "text")
+		add(t, q, "job", "text")
 		push(t, q, deployJob("bad", "", "c1", 1000), deployJob("alien", "", "c1", 1000), good)
 		for app, text := range map[string]string{"bad": "{", "alien": mustEncode(t, good)} {
 			if err := rdb.HSet(t.Context(), q.Prefix()+"job:"+string(deployJob(app, "", "c1", 1000).ID), "job", text).Err(); err != nil {
@@ -115,10 +116,11 @@ func mustEncode(t *testing.T, j job.Job) string {
 // Broken when: take trusts an entry instead of the job's own record of its entry.
 func TestStaleEntryIsDropped(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		j := deployJob("web", "", "c1", 1000)
 		push(t, q, j)
 		for range 3 {
-			add(t, q, "jobs", "job", string(j.ID))
+			add(t, q, "job", string(j.ID))
 		}
 		take(t, q)
 		if _, ok, err := q.Take(t.Context(), 50); ok || err != nil {
@@ -131,11 +133,12 @@ func TestStaleEntryIsDropped(t *testing.T) {
 // Broken when: due does not look at what was read and never marked, or queues it twice.
 func TestEntryReadByACrashedHandIsReclaimed(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		first, j := deployJob("api", "", "c1", 1000), deployJob("web", "", "c1", 1000)
 		push(t, q, first)
 		take(t, q)
 		push(t, q, j)
-		add(t, q, "jobs", "job", "nobody")
+		add(t, q, "job", "nobody")
 		read := redis.XReadGroupArgs{Group: "runners", Consumer: "launch", Streams: []string{q.Prefix() + "jobs", ">"}, Count: 10, Block: -1}
 		if err := q.Redis().XReadGroup(t.Context(), &read).Err(); err != nil {
 			t.Fatal(err)
@@ -159,6 +162,7 @@ func TestEntryReadByACrashedHandIsReclaimed(t *testing.T) {
 // Broken when: a call whose answer was lost takes a second job when it is repeated.
 func TestRepeatedTakeGivesTheSameJob(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		a, b := deployJob("web", "", "c1", 1000), deployJob("api", "", "c1", 1000)
 		push(t, q, a, b)
 		hook := &repeat{}
@@ -178,6 +182,7 @@ func TestRepeatedTakeGivesTheSameJob(t *testing.T) {
 // Broken when: a subject stays blocked by an active job that the server lost.
 func TestLostActiveJobBlocksNobody(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		a, b := deployJob("web", "", "c1", 1000), deployJob("web", "c1", "c2", 2000)
 		push(t, q, a)
 		take(t, q)
@@ -197,6 +202,7 @@ func TestLostActiveJobBlocksNobody(t *testing.T) {
 // Broken when: an ended job is tidied up before forges stop redelivering, or one that waits at all.
 func TestOnlyWhatEndedIsTidiedUp(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		ended, waiting := deployJob("web", "", "c1", 1000), deployJob("api", "", "c1", 1000)
 		if _, _, err := q.Push(t.Context(), queue.Delivery{GUID: "g", Jobs: []job.Job{ended, waiting}}); err != nil {
 			t.Fatal(err)
@@ -235,6 +241,7 @@ func TestOnlyWhatEndedIsTidiedUp(t *testing.T) {
 // Broken when: what ended leaves entries, consumers or members behind.
 func TestEndedJobLeavesNothingInTheStreams(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		for i := range 20 {
 			push(t, q, deployJob("web", "", "c1", int64(i+1)))
 			l := take(t, q)
@@ -262,6 +269,7 @@ func TestEndedJobLeavesNothingInTheStreams(t *testing.T) {
 // Broken when: the claimed entry stays with the launcher, so that XPENDING lies to the reader.
 func TestClaimedEntryIsTheMachines(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		push(t, q, deployJob("web", "", "c1", 1000))
 		l := take(t, q)
 		for _, want := range []string{"launch", "m1"} {
@@ -281,6 +289,7 @@ func TestClaimedEntryIsTheMachines(t *testing.T) {
 // Broken when: a program works on a layout that it does not know.
 func TestOtherSchemaIsRefused(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		if err := q.Redis().Set(t.Context(), q.Prefix()+"schema", "999", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -296,6 +305,7 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 // Broken when: a script is not loaded again after the server lost it.
 func TestServerThatForgotItsScriptsIsTaught(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		push(t, q, deployJob("web", "", "c1", 1000))
 		if err := q.Redis().ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
@@ -320,6 +330,7 @@ func TestBadAddressKeepsItsSecret(t *testing.T) {
 // or two claims came in one millisecond.
 func TestFenceGrowsAlthoughTheClockDoesNot(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
 		const last = 9_000_000_000_000_000
 		if err := q.Redis().HSet(t.Context(), q.Prefix()+"app:web", "fence", int64(last)).Err(); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,5 @@
--- common.lua stands before every other script: the nouns that the moves share.
+-- common.lua stands before every script that does not name the prefix itself: the nouns that the
+-- moves share.
 --
 -- KEYS[1]  the prefix; every key begins with it
 --
@@ -62,8 +63,9 @@ local function pending(state) return state == 'waiting' or state == 'parked' or 
 -- unqueue takes the job's entry out of its stream: XACK and XDEL belong together.
 local function unqueue(j)
   if j.entry == '' then return end
-  redis.call('XACK', P .. j.stream, GROUP, j.entry)
   redis.call('XDEL', P .. j.stream, j.entry)
+  -- A waiting job's entry was not read yet.
+  if j.state ~= 'waiting' then redis.call('XACK', P .. j.stream, GROUP, j.entry) end
   if j.machine ~= '' then redis.pcall('XGROUP', 'DELCONSUMER', P .. j.stream, GROUP, j.machine) end
   j.entry = ''
 end
@@ -75,22 +77,27 @@ local function enqueue(j)
   event(j.id, j.subject, 'waiting')
 end
 
--- close ends a job: nothing of it stays queued, and it may be tidied up after ttl seconds.
-local function close(j, outcome, at, ttl)
+-- shut ends a job without an event: nothing of it stays queued, and it may be tidied up after ttl
+-- seconds. by is the job that took its place, or ''.
+local function shut(j, outcome, at, ttl, by)
   unqueue(j)
-  redis.call('ZREM', P .. 'active', j.id)
-  redis.call('ZREM', P .. 'delayed', j.id)
+  if j.state == 'delayed' then redis.call('ZREM', P .. 'delayed', j.id) end
   local key = P .. 'job:' .. j.id
-  redis.call('HSET', key, 'state', outcome, 'entry', '', 'ended', text(at))
+  redis.call('HSET', key, 'state', outcome, 'entry', '', 'ended', text(at), 'superseded_by', by)
   redis.call('EXPIRE', key, ttl)
-  redis.call('EXPIRE', P .. 'log:' .. j.id, ttl)
+  if j.attempt > 0 then redis.call('EXPIRE', P .. 'log:' .. j.id, ttl) end
+end
+
+-- close ends a job whose subject, if it was active, is free already.
+local function close(j, outcome, at, ttl)
+  shut(j, outcome, at, ttl, '')
   event(j.id, j.subject, outcome)
 end
 
 -- supersede ends a job for a newer one.
 local function supersede(j, by, at, ttl)
-  redis.call('HSET', P .. 'job:' .. j.id, 'superseded_by', by)
-  close(j, 'superseded', at, ttl)
+  shut(j, 'superseded', at, ttl, by)
+  event(j.id, j.subject, 'superseded')
 end
 
 -- dead ends a job whose attempts are spent and keeps it visible.

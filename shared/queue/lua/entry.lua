@@ -3,6 +3,7 @@
 -- ARGV[1]  app
 -- Returns  the entry's JSON, or '' when no tree holds it.
 
+local P = KEYS[1]
 local config = redis.call('HGET', P .. 'app:' .. ARGV[1], 'config')
 if not config then return '' end
 local generation = redis.call('HGET', P .. 'config:' .. config, 'generation') or '0'

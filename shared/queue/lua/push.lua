@@ -39,8 +39,14 @@ local function push(j, json, half, unpinned, force, ttl)
   local s = P .. j.subject
   local busy, next_id = unpack(redis.call('HMGET', s, 'active', 'next'))
   local n = not by and next_id and load(next_id)
+  local ousted = ''
   if n and pending(n.state) then
-    if outranks(j, n) then supersede(n, j.id, AT, ttl) else by = n.id end
+    if outranks(j, n) then
+      shut(n, 'superseded', AT, ttl, j.id)
+      ousted = n.id
+    else
+      by = n.id
+    end
   end
   local state, entry = 'waiting', ''
   if by then
@@ -51,8 +57,9 @@ local function push(j, json, half, unpinned, force, ttl)
     entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
   end
   redis.call('HSET', key, 'job', json, 'kind', j.kind, 'subject', j.subject, 'stream', j.stream, 'state', state,
-    'side', j.side, 'entry', entry, 'time', text(j.time), 'before', j.before, 'after', j.after, 'queued', text(AT), 'attempt', 0)
-  event(j.id, j.subject, state)
+    'side', j.side, 'entry', entry, 'time', text(j.time), 'before', j.before, 'after', j.after, 'queued', text(AT))
+  redis.call('XADD', P .. 'events', 'MAXLEN', '~', '10000', '*', 'job', j.id, 'subject', j.subject, 'state', state,
+    'supersedes', ousted)
   if by then
     redis.call('HSET', key, 'superseded_by', by, 'ended', text(AT))
     redis.call('EXPIRE', key, ttl)

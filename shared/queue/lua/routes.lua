@@ -6,6 +6,7 @@
 --
 -- The field of an app's route is "<generation> <app> <config id>".
 
+local P = KEYS[1]
 local limit, current, seen, trees, apps, more = tonumber(ARGV[1]), {}, {}, {}, {}, 0
 
 -- live tells whether the route is of its tree's current generation.

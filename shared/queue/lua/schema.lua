@@ -3,6 +3,7 @@
 -- ARGV[1]  the version that this program speaks
 -- Returns  the version that the server holds.
 
+local P = KEYS[1]
 local have = redis.call('GET', P .. 'schema')
 if have then return have end
 redis.call('SET', P .. 'schema', ARGV[1])
