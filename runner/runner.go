@@ -21,6 +21,8 @@ const (
 	recordWait = 2 * time.Minute
 	recordTry  = 10 * time.Second
 	claimWait  = 30 * time.Second
+	// writeTime is what a write to Fly may take at most.
+	writeTime  = 10 * time.Second
 	retryPause = time.Second
 )
 
@@ -109,6 +111,7 @@ func (r *Runner) work(ctx context.Context, claim *queue.Claim, book *logbook, lo
 
 	d := r.Deployer
 	d.Lease, d.BuildLog, d.Log = h, book, log
+	d.WriteTime = min(writeTime, r.Queue.Times.Hold/4)
 	if d.Sync != nil {
 		syncer := *d.Sync
 		syncer.Log = log
@@ -142,7 +145,7 @@ func (r *Runner) deploy(ctx context.Context, d *deploy.Deployer, claim *queue.Cl
 // which a job is dead.
 func RequestOf(c *queue.Claim, most int) deploy.Request {
 	return deploy.Request{
-		Job: c.Job, Config: c.Wish.Config, Source: c.Wish.Source, ConfigOrder: c.Wish.ConfigOrder,
+		Job: c.Job, Config: c.Wish.Config, Source: c.Wish.Source, ConfigOrder: c.Wish.ConfigOrder, SourceOrder: c.Wish.SourceOrder,
 		Force: c.Wish.Force, Entry: c.Entry, Last: c.App.Result, Final: c.FailedAttempts+1 >= most,
 	}
 }

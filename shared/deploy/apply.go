@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// writeTime is what a write may take: no step is begun that the claim's remaining trust cannot
-	// outlast. Fly's own leases are looked at by fly.Change.
-	writeTime = 10 * time.Second
+	// defaultWriteTime is what a write may take where Deployer.WriteTime says nothing.
+	defaultWriteTime = 10 * time.Second
 	// stepTime bounds a step that was begun when the process was told to stop.
 	stepTime  = 2 * time.Minute
 	trustLook = 100 * time.Millisecond
@@ -117,7 +116,26 @@ func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
 	defer cancel()
 	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
+	if w.Lease != nil {
+		ctx = leased{ctx, w.Lease}
+	}
 	return ch.Apply(ctx, s)
+}
+
+// leased is a context whose deadline is the claim's trust as it is at the moment, so that a step of
+// several writes begins none of them that the claim may not outlast.
+type leased struct {
+	context.Context
+	lease Lease
+}
+
+// Deadline is the earlier one of the step's and the claim's.
+func (l leased) Deadline() (time.Time, bool) {
+	until := l.lease.TrustedUntil()
+	if d, ok := l.Context.Deadline(); ok && d.Before(until) {
+		until = d
+	}
+	return until, true
 }
 
 // trusted waits until the claim is certain for as long as a write takes. It returns the reason
@@ -131,7 +149,7 @@ func (w *work) trusted(ctx context.Context) error {
 			return nil
 		}
 		left := w.Lease.TrustedUntil().Sub(w.Now())
-		if left >= writeTime {
+		if left >= w.writeTime() {
 			return nil
 		}
 		if left <= 0 {
@@ -142,6 +160,13 @@ func (w *work) trusted(ctx context.Context) error {
 		case <-time.After(trustLook):
 		}
 	}
+}
+
+func (d *Deployer) writeTime() time.Duration {
+	if d.WriteTime > 0 {
+		return d.WriteTime
+	}
+	return defaultWriteTime
 }
 
 // proveStage proves the machines that a stage has touched, before the next stage touches others.

@@ -3,11 +3,11 @@ package deploy_test
 import (
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/fly/flysim"
@@ -117,4 +117,20 @@ func TestCreatedUnchangedUpdated(t *testing.T) {
 	}
 }
 
-var _ = catalog.Entry{}
+// order does something to a machine behind FlyCD's back.
+func (b *bench) order(id, what string) {
+	b.tb.Helper()
+	req, err := http.NewRequestWithContext(b.tb.Context(), http.MethodPost, b.FlyURL+"/_sim/machines/"+id+"/"+what, nil)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+deploytest.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		b.tb.Fatalf("%s %s: %s", what, id, resp.Status)
+	}
+}

@@ -26,6 +26,9 @@ type Deployer struct {
 	Builder image.Builder
 	// Lease is the claim on the job. Without one, Fly's machine leases are the only lock.
 	Lease Lease
+	// WriteTime is what a write to Fly may take: none is begun that Lease's trust cannot outlast.
+	// Zero means 10 s. A lease that is renewed must be trusted for longer.
+	WriteTime time.Duration
 	// Sync does the jobs that have no app. Without one they are rejected.
 	Sync *Syncer
 	// Index is asked, before an app is destroyed, whether its tree still lacks it.
@@ -36,8 +39,9 @@ type Deployer struct {
 	Manifest manifest.Options
 	// BuildLog takes what builders print; nil drops it.
 	BuildLog io.Writer
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Log and Now may be nil: nothing is logged, and the time is the system's.
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Images looks an image up.
@@ -56,10 +60,9 @@ type Lease interface {
 type Request struct {
 	Job job.Job
 	// Config and Source are the halves of the wish as they stand. A nil config half is the
-	// catalog's, a nil source half is ls-remote's. ConfigOrder places the config half; zero means
-	// the job's own order.
-	Config, Source *job.Half
-	ConfigOrder    job.Order
+	// catalog's, a nil source half is ls-remote's. Their orders place them; zero means the job's own.
+	Config, Source           *job.Half
+	ConfigOrder, SourceOrder job.Order
 	// Force deploys although nothing changed, as Job.Force does.
 	Force bool
 	// Entry is what the catalog says of the app; nil where it knows nothing.
@@ -75,6 +78,7 @@ type Request struct {
 // cancelled, the attempt was given up between two steps and nothing failed. Deploying a job again is
 // always safe.
 func (d *Deployer) Deploy(ctx context.Context, req Request) (job.Result, error) {
+	d = d.ready()
 	started := d.Now()
 	res, err := d.run(ctx, req)
 	res.Started, res.Ended = started, d.Now()
@@ -83,6 +87,18 @@ func (d *Deployer) Deploy(ctx context.Context, req Request) (job.Result, error) 
 		return res, nil
 	}
 	return res, err
+}
+
+// ready fills in what may be nil.
+func (d *Deployer) ready() *Deployer {
+	full := *d
+	if full.Log == nil {
+		full.Log = slog.New(slog.DiscardHandler)
+	}
+	if full.Now == nil {
+		full.Now = time.Now
+	}
+	return &full
 }
 
 func (d *Deployer) run(ctx context.Context, req Request) (job.Result, error) {

@@ -21,6 +21,7 @@ type PlanResult struct {
 // be built is named by the tag that it would get. A rejection comes back as an error that wraps
 // job.ErrRejected.
 func (d *Deployer) Plan(ctx context.Context, req Request) (PlanResult, error) {
+	d = d.ready()
 	started := d.Now()
 	p, err := d.plan(ctx, req)
 	p.Result.Started, p.Result.Ended = started, d.Now()

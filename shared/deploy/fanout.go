@@ -17,6 +17,9 @@ func (s *Syncer) fanOut(ctx context.Context, req Request) (job.Result, error) {
 	half := req.Job.Half
 	if req.Source != nil && job.RepoKey(req.Source.Repo) == job.RepoKey(half.Repo) && req.Source.Ref == half.Ref {
 		half = *req.Source
+		if req.SourceOrder != (job.Order{}) {
+			req.Job.Order = req.SourceOrder
+		}
 	}
 	if half.Commit == "" {
 		at, err := s.Source.Resolve(ctx, half.Repo, manifest.Ref{Name: half.Ref})

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"maps"
+	"net/url"
 	"strconv"
 
 	"github.com/gigurra/flycd/shared/job"
@@ -99,9 +100,20 @@ func (m mark) env(src manifest.Source) map[string]string {
 		"FLYCD_CONFIG_VERSION":        m.digests.Config,
 		"FLYCD_APP_SOURCE_TYPE":       src.Type,
 		"FLYCD_APP_SOURCE_PATH":       src.Path,
-		"FLYCD_APP_SOURCE_REPO":       src.Repo,
+		"FLYCD_APP_SOURCE_REPO":       withoutLogin(src.Repo),
 		"FLYCD_APP_SOURCE_REF_BRANCH": src.Ref.Branch,
 		"FLYCD_APP_SOURCE_REF_COMMIT": m.sourceCommit,
 		"FLYCD_APP_SOURCE_REF_TAG":    src.Ref.Tag,
 	}
+}
+
+// withoutLogin drops a user and password from a repository's URL: neither Fly's environment nor Redis
+// is a place for them.
+func withoutLogin(repo string) string {
+	u, err := url.Parse(repo)
+	if err != nil || u.User == nil || u.Scheme == "ssh" {
+		return repo
+	}
+	u.User = nil
+	return u.String()
 }

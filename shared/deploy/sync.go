@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
@@ -22,8 +21,8 @@ type Syncer struct {
 	Jobs    Jobs
 	// Manifest says how manifests are read; its Repos is the syncer's own.
 	Manifest manifest.Options
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Log may be nil.
+	Log *slog.Logger
 }
 
 // Catalog takes what a sync found. Each call may be repeated.

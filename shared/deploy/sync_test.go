@@ -57,7 +57,7 @@ type everything interface {
 func (d *desk) syncer(s store) *deploy.Syncer {
 	return &deploy.Syncer{
 		Source: d.Source(), Catalog: s, Sweeper: s, Index: s, Jobs: s,
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -99,6 +99,9 @@ func (s *Syncer) push(ctx context.Context, jobs []job.Job) ([]job.ID, error) {
 		ids[i] = j.ID
 	}
 	for _, p := range answer.Jobs {
+		if s.Log == nil {
+			break
+		}
 		s.Log.InfoContext(ctx, "pushed", "kind", string(p.Kind), "app", p.App, "job", string(p.ID), "state", p.State)
 	}
 	return ids, nil

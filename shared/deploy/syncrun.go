@@ -118,7 +118,7 @@ func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (r
 func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) catalog.Entry {
 	src := catalog.Source{}
 	if s := e.App.Source; s.Type == "git" {
-		src = catalog.Source{Repo: s.Repo, Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
+		src = catalog.Source{Repo: withoutLogin(s.Repo), Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
 		if s.Ref.Semver != "" {
 			src.Ref = "refs/tags/*"
 		}

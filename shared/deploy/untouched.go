@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/gigurra/flycd/shared/job"
@@ -19,6 +20,9 @@ func (w *work) untouched(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	same, err := w.sourceStands(ctx)
+	if errors.Is(err, job.ErrRejected) {
+		return false, nil // whoever reads the manifest says what is wrong
+	}
 	if err != nil || !same {
 		return false, err
 	}

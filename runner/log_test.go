@@ -1,0 +1,211 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/queue/queuetest"
+)
+
+func TestNoSecretIsTold(t *testing.T) {
+	r := NewRedactor("redis://user:pass%20word1@host:6379", "FlyV1 fm2_abcdefgh,fm2_zyxwvuts", "", "ab")
+	for _, text := range []string{
+		"dial redis://user:pass%20word1@host:6379", "password pass word1", "Bearer fm2_abcdefgh", "fm2_zyxwvuts",
+		"pass+word1", "pass%20word1", "Zm0yX2FiY2RlZmdo",
+	} {
+		got := r.Redact("x " + text + " y")
+		for _, secret := range []string{"pass word1", "pass+word1", "pass%20word1", "fm2_abcdefgh", "fm2_zyxwvuts", "Zm0yX2FiY2RlZmdo"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+	}
+	if got := r.Redact("about ab and abc"); got != "about ab and abc" {
+		t.Errorf("what is too short to be a secret was taken out: %q", got)
+	}
+	if got := (Redactor{}).Redact("plain"); got != "plain" {
+		t.Errorf("the zero redactor gives %q", got)
+	}
+}
+
+func openQueue(t *testing.T) *queue.Queue {
+	t.Helper()
+	q, err := queue.Open(queuetest.Embedded(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
+func TestLinesReachRedisInOrder(t *testing.T) {
+	q := openQueue(t)
+	id := job.SaltedID(job.Deploy, "a", "1")
+	var out bytes.Buffer
+	l := &logbook{to: q, id: id, redact: NewRedactor("hunter22"), out: &out}
+	l.open(t.Context())
+	var want []string
+	for i := range 120 {
+		want = append(want, fmt.Sprintf("line %d", i))
+	}
+	for _, piece := range []string{strings.Join(want, "\n") + "\n", "split ", "line\nthe password is hun", "ter22\r\n", "\xff bytes\n", "no newline"} {
+		if _, err := io.WriteString(l, piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.close(t.Context())
+	want = append(want, "split line", "the password is [secret]", "� bytes", "no newline")
+	lines, err := q.Tail(t.Context(), id, "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, line := range lines {
+		got = append(got, line.Text)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("redis has %q", got[max(0, len(got)-5):])
+	}
+	if strings.Contains(out.String(), "hunter22") || strings.Count(out.String(), "\n") != len(want) {
+		t.Errorf("the runner's own output has %d lines", strings.Count(out.String(), "\n"))
+	}
+}
+
+// deaf is Redis while it does not answer.
+type deaf struct {
+	mu    sync.Mutex
+	until int
+	lines []string
+}
+
+func (d *deaf) Append(_ context.Context, _ job.ID, lines []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until--; d.until >= 0 {
+		return errors.New("no answer")
+	}
+	d.lines = append(d.lines, lines...)
+	return nil
+}
+
+func TestLogWaitsForRedisWithinBounds(t *testing.T) {
+	d := &deaf{until: 1 << 30}
+	l := &logbook{to: d, out: io.Discard}
+	l.open(t.Context())
+	for i := range keptLines + 500 {
+		fmt.Fprintf(l, "line %d\n", i)
+	}
+	d.mu.Lock()
+	d.until = 0
+	d.mu.Unlock()
+	l.close(t.Context())
+	if n := len(d.lines); n < keptLines || n > keptLines+batchLines || d.lines[0] != "line 0" || !strings.Contains(strings.Join(d.lines, "\n"), "lines were lost") {
+		t.Errorf("%d lines were kept, want about %d, the first ones, and a word on the rest", n, keptLines)
+	}
+}
+
+func TestNextIsAskedWithTheToken(t *testing.T) {
+	var asked []string
+	fail := 1
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+		if fail--; fail >= 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer s.Close()
+	if err := (Next{URL: s.URL + "/next", Token: "t"}).Ask(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "POST /next Bearer t"; len(asked) != 2 || asked[0] != want || asked[1] != want {
+		t.Errorf("asked %q, want twice %q: the dispatcher may have been asleep", asked, want)
+	}
+	fail = 0
+	refused := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer refused.Close()
+	if err := (Next{URL: refused.URL}).Ask(t.Context()); err == nil {
+		t.Error("a refusal is no error")
+	}
+	if err := (Next{}).Ask(t.Context()); err != nil {
+		t.Errorf("nobody to ask: %v", err)
+	}
+}
+
+func TestHoldEndsWithTheClaim(t *testing.T) {
+	q := openQueue(t)
+	q.Times.Hold, q.Times.Margin = 300*time.Millisecond, 10*time.Millisecond
+	j := job.Job{ID: job.SaltedID(job.Deploy, "a", "1"), Kind: job.Deploy, App: "a", Order: job.Order{Time: 1}}
+	if _, _, err := q.Push(t.Context(), queue.Delivery{Jobs: []job.Job{j}}); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := q.Take(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := q.Claim(t.Context(), j.ID, l.Attempt, "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancelCause(t.Context())
+	h := &hold{queue: q, claim: c, every: 20 * time.Millisecond, end: end, log: slog.New(slog.DiscardHandler)}
+	h.open(ctx)
+	defer h.close()
+	first := h.TrustedUntil()
+	for h.TrustedUntil().Equal(first) {
+		time.Sleep(time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("ended although the claim stands: %v", context.Cause(ctx))
+	}
+	if _, err := q.GiveBack(t.Context(), c, queue.GiveBack{Failed: true}); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if !errors.Is(context.Cause(ctx), errLost) || !h.TrustedUntil().IsZero() {
+		t.Errorf("ended by %v, trusted until %v", context.Cause(ctx), h.TrustedUntil())
+	}
+}
+
+func TestCancelledJobEnds(t *testing.T) {
+	q := openQueue(t)
+	j := job.Job{ID: job.SaltedID(job.Deploy, "a", "1"), Kind: job.Deploy, App: "a", Order: job.Order{Time: 1}}
+	if _, _, err := q.Push(t.Context(), queue.Delivery{Jobs: []job.Job{j}}); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := q.Take(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := q.Claim(t.Context(), j.ID, l.Attempt, "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Cancel(t.Context(), j.ID); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancelCause(t.Context())
+	h := &hold{queue: q, claim: c, every: 5 * time.Millisecond, end: end, log: slog.New(slog.DiscardHandler)}
+	h.open(ctx)
+	<-ctx.Done()
+	h.close()
+	r := &Runner{Queue: q, Job: j.ID}
+	if again, err := r.failed(ctx, c, context.Cause(ctx), time.Now().Add(time.Hour)); again || err != nil {
+		t.Fatalf("again %t, %v", again, err)
+	}
+	if rec, err := q.Job(t.Context(), j.ID); err != nil || rec.State != string(job.Cancelled) {
+		t.Errorf("state %s, %v; want cancelled", rec.State, err)
+	}
+}
