@@ -219,6 +219,8 @@ func TestSleepingMachinesAreNotWoken(t *testing.T) {
 		{"stopped", exit(0, false), true},
 		{"stopped", exit(137, true), true},
 		{"stopped", exit(1, false), false},
+		{"stopped", []*flygo.MachineEvent{{Type: "exit", Request: &flygo.MachineRequest{MonitorEvent: &flygo.MachineMonitorEvent{ExitEvent: &flygo.MachineExitEvent{ExitCode: 1}}}}}, false},
+		{"stopped", []*flygo.MachineEvent{{Type: "exit"}}, true},
 		{"suspended", nil, true},
 		{"created", nil, true},
 		{"replacing", nil, true},

@@ -133,10 +133,16 @@ func crashed(m Machine) bool {
 		return false
 	}
 	event := m.GetLatestEventOfType("exit")
-	if event == nil || event.Request == nil || event.Request.ExitEvent == nil {
+	if event == nil || event.Request == nil {
 		return false
 	}
 	exit := event.Request.ExitEvent
+	if monitor := event.Request.MonitorEvent; monitor != nil && monitor.ExitEvent != nil {
+		exit = monitor.ExitEvent
+	}
+	if exit == nil {
+		return false
+	}
 	if config := m.GetConfig(); config != nil && config.Restart != nil && config.Restart.Policy == flygo.MachineRestartPolicyNo {
 		return false
 	}
