@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func run1(args []string, vars ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, environment{vars: vars, out: &out, err: &errs})
+	return code, out.String(), errs.String()
+}
+
+func whole(redis string) []string {
+	return []string{
+		"FLYCD_WEBHOOK_SECRET=old, new", "REDIS_URL=" + redis, "FLY_API_TOKEN=fly-token", "FLYCD_RUNNER_APP=runners", "FLYCD_RUNNER_IMAGE=runner:1",
+		"FLYCD_CONFIG_REPOS=https://github.com/Codertocat/Hello-World#apps, https://github.com/me/other@main", "PORT=0", "FLYCD_PRIVATE_PORT=0",
+		"FLYCD_LOG=json,debug", "FLYCD_NEXT_TOKEN=next-token", "FLYCD_NEXT_URL=https://d.fly.dev/next",
+	}
+}
+
+func TestHelpNamesEverySetting(t *testing.T) {
+	code, out, _ := run1([]string{"--help"})
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	for _, name := range []string{
+		"FLYCD_WEBHOOK_SECRET", "FLYCD_WEBHOOK_SECRET_FILE", "REDIS_URL", "REDIS_URL_FILE", "FLYCD_REDIS_PREFIX", "FLYCD_CONFIG_REPOS", "FLY_API_TOKEN", "FLY_API_TOKEN_FILE",
+		"FLY_FLAPS_BASE_URL", "FLYCD_RUNNER_APP", "FLYCD_RUNNER_IMAGE", "FLYCD_RUNNER_REGION", "FLYCD_RUNNER_SIZE", "FLYCD_MAX_RUNNERS", "FLYCD_NEXT_URL", "FLYCD_NEXT_TOKEN",
+		"FLYCD_NEXT_TOKEN_FILE", "PORT", "FLYCD_PRIVATE_PORT", "FLYCD_LOG",
+	} {
+		if !strings.Contains(out, " "+name+" ") {
+			t.Errorf("--help does not name %s", name)
+		}
+	}
+}
+
+// TestBadSettingsAreSaidInOneGo holds that it does not start half set up, and says what to do.
+func TestBadSettingsAreSaidInOneGo(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		vars []string
+		want []string
+	}{
+		"nothing is set":  {want: []string{"FLYCD_WEBHOOK_SECRET is not set", "REDIS_URL is not set", "FLY_API_TOKEN is not set", "FLYCD_RUNNER_APP is not set", "FLYCD_RUNNER_IMAGE is not set"}},
+		"an empty secret": {vars: []string{"FLYCD_WEBHOOK_SECRET=, ,"}, want: []string{"FLYCD_WEBHOOK_SECRET is not set"}},
+		"a size":          {vars: []string{"FLYCD_RUNNER_SIZE=huge"}, want: []string{"FLYCD_RUNNER_SIZE", "shared-cpu-1x"}},
+		"a number":        {vars: []string{"FLYCD_MAX_RUNNERS=many"}, want: []string{"many"}},
+		"no runner":       {vars: []string{"FLYCD_MAX_RUNNERS=0"}, want: []string{"FLYCD_MAX_RUNNERS=0"}},
+		"a level":         {vars: []string{"FLYCD_LOG=loud"}, want: []string{"FLYCD_LOG", "debug, info"}},
+		"a Redis":         {vars: []string{"REDIS_URL=http://user:hunter2@x"}, want: []string{"REDIS_URL"}},
+		"a missing file":  {vars: []string{"FLYCD_WEBHOOK_SECRET_FILE=/none"}, want: []string{"/none"}},
+		"a config repo":   {vars: []string{"FLYCD_CONFIG_REPOS=#x"}, want: []string{"FLYCD_CONFIG_REPOS", "URL[@ref][#path]"}},
+		"an argument":     {args: []string{"serve"}, want: []string{"serve", "--help"}},
+		"a port in use":   {vars: []string{"PORT=99999"}, want: []string{"port"}},
+	} {
+		vars := c.vars
+		if name != "nothing is set" {
+			vars = append(whole("redis://127.0.0.1:1"), c.vars...)
+		}
+		code, _, errs := run1(c.args, vars...)
+		if code == 0 || code == 2 && strings.Contains(errs, "goroutine") {
+			t.Errorf("%s: exit %d %s", name, code, errs)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%s: no word about %s in %s", name, want, errs)
+			}
+		}
+		if strings.Contains(errs, "hunter2") {
+			t.Errorf("%s: the password is told: %s", name, errs)
+		}
+	}
+}
+
+func TestSecretsComeFromFilesToo(t *testing.T) {
+	dir, vars := t.TempDir(), []string{"FLYCD_RUNNER_APP=a", "FLYCD_RUNNER_IMAGE=i"}
+	for _, name := range []string{"FLYCD_WEBHOOK_SECRET", "REDIS_URL", "FLY_API_TOKEN", "FLYCD_NEXT_TOKEN"} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte("of "+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		vars = append(vars, name+"_FILE="+file)
+	}
+	c, err := readConfig(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.Secrets, []string{"of FLYCD_WEBHOOK_SECRET"}) || c.RedisURL != "of REDIS_URL" || c.APIToken != "of FLY_API_TOKEN" || c.NextToken != "of FLYCD_NEXT_TOKEN" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// TestNoSecretIsHandedToRunners holds a machine's environment, which can be read back, free of them.
+func TestNoSecretIsHandedToRunners(t *testing.T) {
+	vars := whole("redis://user:hunter2@x")
+	c, err := readConfig(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := c.runnerEnv(vars)
+	if env["FLYCD_NEXT_URL"] != "https://d.fly.dev/next" || env["FLYCD_LOG"] != "json,debug" {
+		t.Errorf("handed on %v", env)
+	}
+	for k, v := range env {
+		for _, secret := range []string{"hunter2", "fly-token", "next-token", "new"} {
+			if strings.Contains(v, secret) {
+				t.Errorf("%s=%s holds a secret", k, v)
+			}
+		}
+	}
+}
