@@ -155,3 +155,47 @@ func TestSilentHolderLosesJob(t *testing.T) {
 		h.expect(h.drain(), map[string]job.Outcome{"web": job.Updated})
 	})
 }
+
+// What fails for a passing reason is tried again by the same runner, on the same machine.
+func TestPassingFailureIsTriedAgainHere(t *testing.T) {
+	onBoth(t, func(h *house) {
+		img := h.Image("web:1")
+		config := h.Repo("config")
+		h.roots = []job.Config{{Repo: config.URL}}
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": yaml("web", img, "1")}))
+		l, _ := h.take()
+		if err := h.runner(l).Run(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		l, _ = h.take()
+		if err := h.Sim.SetFaults(flysim.Fault{Match: flysim.Match{Method: "GET", Path: "/v1/apps/web"}, Do: flysim.Effect{Status: 500, Repeat: 3}}); err != nil {
+			h.t.Fatal(err)
+		}
+		if err := h.runner(l).Run(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		r := h.record(l.Job.ID)
+		if r.Result.Outcome != job.Created || r.FailedAttempts != 1 || r.Attempt != 1 {
+			h.t.Errorf("%s after %d failed attempts in attempt %d, want created, 1 and 1: %s", r.Result.Outcome, r.FailedAttempts, r.Attempt, r.Detail)
+		}
+	})
+}
+
+// What goes on failing ends as failed, with the reason, and stays visible.
+func TestSpentAttemptsEndTheJob(t *testing.T) {
+	onBoth(t, func(h *house) {
+		img := h.Image("web:1")
+		config := h.Repo("config")
+		h.roots = []job.Config{{Repo: config.URL}}
+		tree := h.roots[0].ID()
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": yaml("web", img, "1")}))
+		if err := h.Sim.SetFaults(flysim.Fault{Match: flysim.Match{Path: "/v1/apps/web"}, Do: flysim.Effect{Status: 500, Repeat: -1}}); err != nil {
+			h.t.Fatal(err)
+		}
+		done := h.drain()
+		h.expect(done, map[string]job.Outcome{tree: job.Updated, "web": job.Failed})
+		if r := done["web"]; r.FailedAttempts != h.queue.Times.Failed || !strings.Contains(r.Detail, "500") {
+			h.t.Errorf("%d failed attempts: %q", r.FailedAttempts, r.Detail)
+		}
+	})
+}

@@ -117,7 +117,7 @@ func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error
 	defer cancel()
 	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
 	if w.Lease != nil {
-		ctx = leased{ctx, w.Lease}
+		ctx = leased{ctx, w.Lease} //nolint:contextcheck // it inherits from the context above
 	}
 	return ch.Apply(ctx, s)
 }
@@ -125,8 +125,8 @@ func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error
 // leased is a context whose deadline is the claim's trust as it is at the moment, so that a step of
 // several writes begins none of them that the claim may not outlast.
 type leased struct {
-	context.Context
-	lease Lease
+	context.Context //nolint:containedctx // it is a context itself
+	lease           Lease
 }
 
 // Deadline is the earlier one of the step's and the claim's.
