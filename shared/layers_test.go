@@ -13,7 +13,7 @@ const module = "github.com/gigurra/flycd/"
 // layers lists every package, lowest first. A package may import only packages of lower layers.
 // Packages that exist for tests sit beside what they simulate.
 var layers = [][]string{
-	{"shared", "shared/job", "shared/manifest"},
+	{"examples", "shared", "shared/job", "shared/manifest"},
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
 	{"shared/source", "shared/image", "shared/queue", "shared/fly", "shared/launch", "shared/fly/flysim"},

@@ -90,10 +90,12 @@ func render(entry manifest.Entry) (rendered, error) {
 		return rendered{}, err
 	}
 	for _, g := range target.Groups {
-		one.Machines[g.Name] = g.Config
+		if one.Machines[g.Name], err = machine.Plain(g.Config); err != nil {
+			return rendered{}, err
+		}
 	}
 	if target.ReleaseCommand != nil {
-		one.ReleaseCommand = target.ReleaseCommand
+		one.ReleaseCommand, err = machine.Plain(target.ReleaseCommand)
 	}
-	return one, nil
+	return one, err
 }

@@ -61,7 +61,7 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options) error {
 		Secrets: []string{opts.Token, c.cfg.RedisURL, c.cfg.NextToken}, Out: c.err, Level: slog.LevelInfo,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: images, Builder: c.builder(opts.Token, images), Index: q, Org: c.cfg.Org,
-			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q, Now: time.Now},
+			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
 			Now:  time.Now,
 		},
 	}
