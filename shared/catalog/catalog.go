@@ -20,6 +20,9 @@ type Entry struct {
 	Auto bool `json:"auto"`
 	// Prune is true where sync.prune is: the app is destroyed when its tree no longer names it.
 	Prune bool `json:"prune,omitempty"`
+	// Image is the reference that the manifest names, as it is written there; empty where the image is
+	// built.
+	Image string `json:"image,omitempty"`
 	// DependsOn are the apps that must be deployed first.
 	DependsOn []string `json:"depends_on,omitempty"`
 	// Generation is the generation of the tree that wrote the entry.

@@ -87,10 +87,7 @@ func or(a, b string) string {
 
 // imageRef is the image that the manifest names; empty where it has to be built.
 func (w *work) imageRef() string {
-	if w.entry.App.Source.Type == "image" {
-		return w.entry.App.Source.Image
-	}
-	return w.flags.image
+	return or(w.entry.App.ImageRef(), w.flags.image)
 }
 
 // makeImage finds or builds the image, by digest. An image that was built from the same is what the

@@ -127,6 +127,7 @@ func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) ca
 		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
 		Auto:      e.App.Sync.Auto == nil || *e.App.Sync.Auto,
 		Prune:     e.App.Sync.Prune != nil && *e.App.Sync.Prune,
+		Image:     e.App.ImageRef(),
 		DependsOn: e.App.DependsOn,
 	}
 }

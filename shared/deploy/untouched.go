@@ -54,8 +54,10 @@ func (w *work) sourceStands(ctx context.Context) (bool, error) {
 	if !strings.HasPrefix(last.SourceDigest, "sha256:") {
 		return true, nil
 	}
-	name, _, _ := strings.Cut(last.Image, "@")
-	ref, err := w.Images.Resolve(ctx, name)
+	if w.req.Entry.Image == "" {
+		return false, nil
+	}
+	ref, err := w.Images.Resolve(ctx, w.req.Entry.Image)
 	if err != nil {
 		return false, err
 	}
