@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -55,6 +56,8 @@ func Open(url, prefix string) (*Queue, error) {
 		// The text of the parser's error may hold the password.
 		return nil, errors.New("REDIS_URL: expected redis://[user:password@]host:port[/db], rediss://… or unix://…")
 	}
+	// Its lines would go to stderr, beside the error that the caller gets anyway.
+	logging.Disable()
 	// Upstash cuts idle connections.
 	o.ConnMaxIdleTime = 40 * time.Second
 	// An answer that got lost may be asked for again: every script is safe to repeat.

@@ -122,10 +122,18 @@ func TestStaleEntryIsDropped(t *testing.T) {
 		for range 3 {
 			add(t, q, "job", string(j.ID))
 		}
-		take(t, q)
+		l := take(t, q)
 		if _, ok, err := q.Take(t.Context(), 50); ok || err != nil {
 			t.Errorf("took a stale entry: %v", err)
 		}
+		audit(t, q)
+		// A stale entry that comes before the current one.
+		add(t, q, "job", string(j.ID))
+		q.Times.Unlaunch = 0
+		if err := q.Unlaunch(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		take(t, q)
 		audit(t, q)
 	})
 }
@@ -221,6 +229,10 @@ func TestOnlyWhatEndedIsTidiedUp(t *testing.T) {
 		lines(waiting)
 		if err := q.Finish(t.Context(), c, job.Result{Outcome: job.Created}); err != nil {
 			t.Fatal(err)
+		}
+		ttl, err := q.Redis().TTL(t.Context(), q.Prefix()+"log:"+string(ended.ID)).Result()
+		if err != nil || ttl.Hours() < 95 {
+			t.Errorf("TTL of the log of an ended job is %s (%v)", ttl, err)
 		}
 		lines(ended)
 		for key, want := range map[string]bool{

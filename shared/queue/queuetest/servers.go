@@ -29,30 +29,51 @@ func Redis(tb testing.TB) string {
 		}
 		tb.Skip("redis-server is not installed")
 	}
+	for range 5 {
+		if url, ok := start(tb, program); ok {
+			return url
+		}
+	}
+	tb.Fatal("redis-server does not start: see the log above")
+	return ""
+}
+
+// start starts a server at a port that was free a moment ago, and reports whether it is the one
+// that answers there: another program may have taken the port meanwhile.
+func start(tb testing.TB, program string) (url string, ok bool) {
+	tb.Helper()
 	// The directory of the test may be gone before the server is.
 	dir, err := os.MkdirTemp("", "flycd-redis-") //nolint:usetesting // see above
 	if err != nil {
 		tb.Fatal(err)
 	}
-	port := freePort(tb)
-	logs := filepath.Join(dir, "log")
+	port, logs := freePort(tb), filepath.Join(dir, "log")
 	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), program, "--port", port, "--bind", "127.0.0.1", "--dir", dir, //nolint:gosec // the program that the test asks for
 		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--logfile", logs)
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start redis-server: %v", err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		_ = os.RemoveAll(dir)
 	})
-	url := "redis://127.0.0.1:" + port
-	await(tb, url, logs)
-	return url
+	url = "redis://127.0.0.1:" + port
+	if ours(tb, url, dir, ended) {
+		return url, true
+	}
+	said, _ := os.ReadFile(logs) //nolint:gosec // the log of the server that was just started
+	tb.Logf("redis-server at port %s:\n%s", port, said)
+	return "", false
 }
 
-// await returns when the server answers.
-func await(tb testing.TB, url, logs string) {
+// ours waits until the server answers, and reports whether it is the one that works in dir.
+func ours(tb testing.TB, url, dir string, ended <-chan struct{}) bool {
 	tb.Helper()
 	o, err := redis.ParseURL(url)
 	if err != nil {
@@ -60,13 +81,17 @@ func await(tb testing.TB, url, logs string) {
 	}
 	rdb := redis.NewClient(o)
 	defer func() { _ = rdb.Close() }()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if err = rdb.Ping(tb.Context()).Err(); err == nil {
-			return
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if answer, err := rdb.ConfigGet(tb.Context(), "dir").Result(); err == nil {
+			return answer["dir"] == dir
+		}
+		select {
+		case <-ended:
+			return false
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	said, _ := os.ReadFile(logs) //nolint:gosec // the log of the server that was just started
-	tb.Fatalf("redis-server does not answer: %v\n%s", err, said)
+	return false
 }
 
 func freePort(tb testing.TB) string {
