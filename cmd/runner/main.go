@@ -94,7 +94,7 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		Secrets: cfg.secrets(), Out: e.err, Level: level,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: image.Registry{Logins: cfg.logins()}, Builder: builder, Index: q,
-			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q, Now: time.Now},
+			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
 			Now:  time.Now,
 		},
 	}

@@ -112,12 +112,12 @@ func (w *work) applyStage(ctx context.Context, ch *fly.Change, st plan.Stage) ([
 
 // applyStep finishes the step although ctx ends meanwhile: a change that was begun is not left in
 // the middle.
-func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error {
+func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error { //nolint:contextcheck // leased inherits from the context that it holds
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
 	defer cancel()
 	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
 	if w.Lease != nil {
-		ctx = leased{ctx, w.Lease} //nolint:contextcheck // it inherits from the context above
+		ctx = leased{ctx, w.Lease}
 	}
 	return ch.Apply(ctx, s)
 }

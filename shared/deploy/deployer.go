@@ -69,6 +69,8 @@ type Request struct {
 	Entry *catalog.Entry
 	// Last is the result of the app's last deploy that was done.
 	Last job.Result
+	// Folder is the config tree of Job.Config where it is a folder that was read already; nil reads it.
+	Folder *Folder
 	// Final reports that no further attempt follows when this one fails.
 	Final bool
 }

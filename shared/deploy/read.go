@@ -16,8 +16,7 @@ import (
 
 // readConfig fetches the config tree and finds the app in it.
 func (w *work) readConfig(ctx context.Context) error {
-	w.trees = &trees{client: w.Source}
-	read, problems, err := w.trees.read(ctx, w.tree, w.configAt, w.Manifest)
+	read, problems, err := w.readTree(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const mostRepos = 100
 type trees struct {
 	client *source.Client
 	open   []*source.Tree
+	// lent are trees of a Folder: somebody else closes them.
+	lent []*source.Tree
 	// broken is the first error of a project's repository that may pass.
 	broken error
 }
@@ -37,8 +39,9 @@ func (t *trees) read(ctx context.Context, tree job.Config, at source.Commit, opt
 		return manifest.Tree{}, nil, err
 	}
 	opts.Repos = opener(func(repo string, ref manifest.Ref) (fs.FS, error) { return t.project(ctx, repo, ref) })
-	if !isFolder(tree.Repo) {
-		opts.Repo = tree.Repo
+	opts.Repo = tree.Repo
+	if isFolder(tree.Repo) {
+		opts.Repo = root.Origin
 	}
 	read, err := manifest.Read(fsys, path.Join(".", root.Path, tree.Path), opts)
 	var problems manifest.Problems
@@ -89,14 +92,12 @@ func (t *trees) keep(tree *source.Tree, err error) (*source.Tree, error) {
 
 // of gives the repository that an app's manifest lies in.
 func (t *trees) of(e manifest.Entry) (*source.Tree, error) {
-	i := slices.IndexFunc(t.open, func(tree *source.Tree) bool {
-		fsys, err := tree.FS()
-		return err == nil && fsys == e.FS
-	})
-	if i < 0 {
-		return nil, fmt.Errorf("find the repository of %s: it is not open", e.File)
+	for _, tree := range slices.Concat(t.open, t.lent) {
+		if fsys, err := tree.FS(); err == nil && fsys == e.FS {
+			return tree, nil
+		}
 	}
-	return t.open[i], nil
+	return nil, fmt.Errorf("find the repository of %s: it is not open", e.File)
 }
 
 // Close removes what was fetched.

@@ -87,3 +87,28 @@ func TestStopIsNoFailure(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 }
+
+// The claim is lost in the middle of a step of several writes: the next write is not begun.
+func TestStepStopsBetweenWrites(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	text := manifestOf(b.Image("hello:1"), "hi")
+	write(t, dir, map[string]string{"app.yaml": text})
+	tree := job.Config{Repo: dir}
+	b.expect(b.deploy("hello", tree, nil), job.Created)
+	// a mount that is added makes a new machine, and then destroys the old one
+	write(t, dir, map[string]string{"app.yaml": text + "mounts: [{source: data, destination: /data}]\n"})
+	b.deployer.Lease = claim(func() bool { return b.machines() < 2 })
+	_, err := b.deployer.Deploy(t.Context(), deploy.Request{Job: job.Job{ID: job.SaltedID(job.Deploy, "hello", "1"), Kind: job.Deploy, App: "hello", Config: tree}})
+	if !errors.Is(err, deploy.ErrUntrusted) && !errors.Is(err, fly.ErrUntrusted) {
+		t.Errorf("got %v, want that the claim is not trusted", err)
+	}
+	destroyed := b.FlyRequests.Matching(func(method, uri string) bool {
+		return method == http.MethodDelete && !strings.HasSuffix(uri, "/lease")
+	})
+	if len(destroyed) > 0 || b.machines() != 2 {
+		t.Errorf("%d machines were made and %v destroyed, want 2 and none", b.machines(), destroyed)
+	}
+	b.deployer.Lease = nil
+	b.expect(b.deploy("hello", tree, nil), job.Updated)
+}
