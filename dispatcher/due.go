@@ -142,8 +142,8 @@ func (s *Server) overdue(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// take takes one job after the other and launches each, until none waits, the limit is reached, a
-// launch fails, or time is up.
+// take takes as many jobs as there are free slots, in one command, and launches each, until none
+// waits, the limit is reached, a launch fails, or time is up.
 func (s *Server) take(ctx context.Context, p *pass, launches *sync.WaitGroup) error {
 	timer := time.NewTimer(takeWithin)
 	defer timer.Stop()
@@ -155,17 +155,33 @@ func (s *Server) take(ctx context.Context, p *pass, launches *sync.WaitGroup) er
 		case <-ctx.Done():
 			return nil
 		}
-		l, ok, err := s.Queue.Take(ctx, positive(s.MaxRunners, defaultMaxRunners))
-		if err != nil || !ok {
+		n := 1 + s.due.more()
+		taken, err := s.Queue.TakeMany(ctx, positive(s.MaxRunners, defaultMaxRunners), n)
+		for range n - len(taken) {
 			<-s.due.slots
+		}
+		for _, l := range taken {
+			launches.Go(func() {
+				defer func() { <-s.due.slots }()
+				p.count(s.launch(ctx, l))
+			})
+		}
+		if err != nil || len(taken) < n {
 			return err
 		}
-		launches.Go(func() {
-			defer func() { <-s.due.slots }()
-			p.count(s.launch(ctx, l))
-		})
 	}
 	return nil
+}
+
+// more takes the slots that are free now, and says how many.
+func (d *passes) more() int {
+	for n := 0; ; n++ {
+		select {
+		case d.slots <- struct{}{}:
+		default:
+			return n
+		}
+	}
 }
 
 // launch makes the machine for a job that was taken.
