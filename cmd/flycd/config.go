@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -20,12 +22,13 @@ type config struct {
 	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
 	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
 
-	AccessToken  string `env:"FLY_ACCESS_TOKEN" help:"Fly token; wins over FLY_API_TOKEN"`
-	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token; without one, flyctl's own login is used"`
-	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
-	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API; point it at flycd sim"`
-	FlyConfigDir string `env:"FLY_CONFIG_DIR" help:"where flyctl keeps its login (~/.fly)"`
-	Org          string `env:"FLYCD_ORG" help:"organisation of apps that name none (default personal)" envDefault:"personal"`
+	AccessToken  string        `env:"FLY_ACCESS_TOKEN" help:"Fly token; wins over FLY_API_TOKEN"`
+	APIToken     string        `env:"FLY_API_TOKEN" help:"Fly token; without one, flyctl's own login is used"`
+	APITokenFile string        `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	FlapsBaseURL string        `env:"FLY_FLAPS_BASE_URL" help:"the Machines API; point it at flycd sim"`
+	Smoke        time.Duration `env:"FLYCD_SMOKE" help:"how long a machine must have been up before it counts as running (default 10s)"`
+	FlyConfigDir string        `env:"FLY_CONFIG_DIR" help:"where flyctl keeps its login (~/.fly)"`
+	Org          string        `env:"FLYCD_ORG" help:"organisation of apps that name none (default personal)" envDefault:"personal"`
 
 	ConfigRepos   []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated"`
 	WebhookSecret string   `env:"FLYCD_WEBHOOK_SECRET" help:"webhook secrets of flycd monitor, comma separated"`
@@ -33,7 +36,7 @@ type config struct {
 	RunnerApp     string   `env:"FLYCD_RUNNER_APP" help:"the app that runner machines are made in, for flycd sweep"`
 	RunnerImage   string   `env:"FLYCD_RUNNER_IMAGE" help:"image of the runner machines"`
 	RunnerRegion  string   `env:"FLYCD_RUNNER_REGION" help:"region of the runner machines"`
-	RunnerSize    string   `env:"FLYCD_RUNNER_SIZE" help:"size of the runner machines, such as shared-cpu-1x:512"`
+	RunnerSize    string   `env:"FLYCD_RUNNER_SIZE" help:"size of the runner machines, such as shared-cpu-1x:512MB"`
 	MaxRunners    int      `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once"`
 	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets"`
 
@@ -57,7 +60,7 @@ type config struct {
 func readConfig() (config, error) {
 	cfg, err := env.ParseAs[config]()
 	if err != nil {
-		return config{}, usage(fmt.Errorf("read the environment: %w", err))
+		return config{}, usage(settingError(err))
 	}
 	for _, f := range []struct{ value, file *string }{
 		{&cfg.RedisURL, &cfg.RedisURLFile},
@@ -69,6 +72,21 @@ func readConfig() (config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// settingError says which variable cannot be used, by its name in the environment.
+func settingError(err error) error {
+	var wrong env.ParseError
+	if !errors.As(err, &wrong) {
+		return fmt.Errorf("read the environment: %w", err)
+	}
+	field, _ := reflect.TypeFor[config]().FieldByName(wrong.Name)
+	name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+	expected := map[reflect.Type]string{
+		reflect.TypeFor[int](): "a whole number", reflect.TypeFor[time.Duration](): "a duration such as 10s",
+		reflect.TypeFor[time.Time](): "a time such as 2026-01-31T12:00:00Z",
+	}[wrong.Type]
+	return fmt.Errorf("%s=%q: expected %s", name, os.Getenv(name), expected)
 }
 
 // flyToken finds a token as flyctl does, so that after `fly auth login` everything works.

@@ -11,22 +11,23 @@ import (
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
 )
 
 // deployer wires the corridor for this process: no queue, so that Fly's machine leases are the lock.
-func (c *cli) deployer(ctx context.Context, lenient bool) (*deploy.Deployer, error) {
+func (c *cli) deployer(ctx context.Context, git *source.Client) (*deploy.Deployer, error) {
 	token := c.cfg.flyToken()
 	if token == "" {
 		return nil, exitError{exitRefused, errors.New("no Fly token: run `fly auth login`, or set FLY_API_TOKEN")}
 	}
-	client, err := fly.New(ctx, fly.Options{Token: token, BaseURL: c.cfg.FlapsBaseURL, UserAgent: "flycd/" + version()})
+	client, err := fly.New(ctx, flyOptions(c.cfg, false))
 	if err != nil {
-		return nil, err
+		return nil, usage(err)
 	}
 	images := c.registry(token)
 	return &deploy.Deployer{
-		Fly: client, Source: c.sources(), Images: images, Builder: c.builder(token, images),
-		Org: c.cfg.Org, Manifest: manifest.Options{Lenient: lenient}, Log: c.log, Now: time.Now,
+		Fly: client, Source: git, Images: images, Builder: c.builder(token, images),
+		Org: c.cfg.Org, Log: c.log, Now: time.Now,
 	}, nil
 }
 

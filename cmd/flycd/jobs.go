@@ -28,7 +28,7 @@ func (c *cli) jobsCommand() *cobra.Command {
 					return err
 				}
 				if output == "json" {
-					return c.printJSON(list)
+					return c.printJSON(append([]queue.Record{}, list...)) // none is [], not null
 				}
 				tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "JOB\tKIND\tWHAT\tSTATE\tATTEMPT\tAGE\tREASON")

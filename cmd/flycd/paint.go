@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
 )
 
 // refused reports whether err is about rights: a token, somebody else's name, a lease.
@@ -32,6 +33,22 @@ func (p paint) change(line string) string {
 	default:
 		return "\x1b[33m" + line + "\x1b[0m"
 	}
+}
+
+// outcome colours an outcome's word.
+func (p paint) outcome(word string) string {
+	color := "\x1b[31m"
+	switch job.Outcome(strings.TrimSpace(word)) {
+	case job.Created, job.Updated:
+		color = "\x1b[32m"
+	case job.Unchanged, job.Superseded:
+		color = "\x1b[2m"
+	case job.Cancelled, job.Rejected, job.Failed:
+	}
+	if !p.on {
+		return word
+	}
+	return color + word + "\x1b[0m"
 }
 
 // lines gives the lines of p that are not empty.

@@ -44,20 +44,25 @@ func (c *cli) planCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) plan(ctx context.Context, paths []string, f planFlags) error {
-	list, problems, err := c.tasks(ctx, paths, f.deployFlags)
+func (c *cli) plan(ctx context.Context, paths []string, f planFlags) (err error) {
+	git := c.sources()
+	t, err := c.tasks(ctx, git, paths, f.deployFlags)
 	if err != nil {
 		return err
 	}
-	base, err := c.deployer(ctx, f.lenient)
+	defer func() { err = errors.Join(err, t.Close(), git.Close()) }()
+	worst, changes := c.tell(t.problems), false
+	if len(t.list) == 0 {
+		return worst
+	}
+	base, err := c.deployer(ctx, git)
 	if err != nil {
 		return err
 	}
-	results, errs := planAll(ctx, base, list, f)
-	worst, changes := problems, false
-	rows := make([]planned, 0, len(list))
-	for i, t := range list {
-		row := planned{App: t.app, Outcome: results[i].Result.Outcome, Changes: results[i].Summary, Plan: results[i].Plan, Notes: results[i].Plan.Notes}
+	results, errs := planAll(ctx, base, t.list, f)
+	rows := make([]planned, 0, len(t.list))
+	for i, one := range t.list {
+		row := planned{App: one.app, Outcome: results[i].Result.Outcome, Changes: results[i].Summary, Plan: results[i].Plan, Notes: results[i].Plan.Notes}
 		if errs[i] != nil {
 			row.Error = errs[i].Error()
 			worst = worse(worst, planError(errs[i]))
@@ -65,7 +70,7 @@ func (c *cli) plan(ctx context.Context, paths []string, f planFlags) error {
 		changes = changes || !row.Plan.Empty()
 		rows = append(rows, row)
 	}
-	if err := errors.Join(c.printPlans(rows, f.output), base.Source.Close()); err != nil {
+	if err := c.printPlans(rows, f.output); err != nil {
 		return err
 	}
 	if worst == nil && changes && f.exitCode {

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// board shows what each of several apps is at: a live line per app on a terminal, a line per event
-// elsewhere. It is safe for concurrent use.
+// board shows what each of several apps is at: a live line per app on a terminal, and nothing
+// elsewhere but what builders print. It is safe for concurrent use.
 type board struct {
 	w    io.Writer
 	live bool
@@ -33,11 +33,21 @@ func (b *board) say(name, text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.live {
-		fmt.Fprintf(b.w, "%s: %s\n", name, text)
 		return
 	}
 	b.now[name] = text
 	b.draw()
+}
+
+// build shows a line that a builder printed.
+func (b *board) build(name, line string) {
+	if b.live {
+		b.say(name, line)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprintf(b.w, "%s: %s\n", name, line)
 }
 
 // done takes the live lines away, so that the results can be printed.

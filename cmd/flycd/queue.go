@@ -21,7 +21,7 @@ func (c *cli) withQueue(ctx context.Context, do func(*queue.Queue) error) error 
 	ping, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := q.Ping(ping); err != nil {
-		return errors.Join(fmt.Errorf("the queue at REDIS_URL does not answer: %w", err), q.Close())
+		return errors.Join(fmt.Errorf("the queue at REDIS_URL does not answer: start it, or correct REDIS_URL: %w", err), q.Close())
 	}
 	return errors.Join(do(q), q.Close())
 }

@@ -55,7 +55,7 @@ func (c *cli) renderYAML(read loaded) error {
 		if i > 0 {
 			fmt.Fprintln(c.out, "---")
 		}
-		if _, err := fmt.Fprintf(c.out, "# %s\n%s", app.File, doc); err != nil {
+		if _, err := fmt.Fprintf(c.out, "# %s\n%s", fileFromHere(read.local.Dir, app.File), doc); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (c *cli) renderJSON(read loaded) error {
 	for _, app := range read.Apps {
 		one, err := render(app)
 		if err != nil {
-			return usage(fmt.Errorf("%s: %w", app.File, err))
+			return usage(fmt.Errorf("%s: %w", fileFromHere(read.local.Dir, app.File), err))
 		}
 		all = append(all, one)
 	}

@@ -80,6 +80,8 @@ func (c *cli) root() *cobra.Command {
 		}
 		root.AddCommand(cmd)
 	}
+	root.SetHelpCommand(c.helpCommand())
+	completionExample(root)
 	return root
 }
 

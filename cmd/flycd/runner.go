@@ -20,6 +20,7 @@ import (
 // program, with the Git credentials of the person's machine.
 func (c *cli) runnerCommand() *cobra.Command {
 	var simulated bool
+	hold := queue.HoldTTL
 	cmd := &cobra.Command{
 		Use: "runner", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,10 +30,11 @@ func (c *cli) runnerCommand() *cobra.Command {
 			if c.cfg.RedisURL == "" {
 				return usage(errors.New("REDIS_URL is not set"))
 			}
-			return c.runJob(cmd.Context(), flyOptions(c.cfg, simulated))
+			return c.runJob(cmd.Context(), flyOptions(c.cfg, simulated), hold)
 		},
 	}
 	cmd.Flags().BoolVar(&simulated, "simulated", false, "the Fly at FLY_FLAPS_BASE_URL is simulated: its machines are up at once")
+	cmd.Flags().DurationVar(&hold, "hold", hold, "how long a claim stands without renewal; leases and waits follow, in proportion")
 	return cmd
 }
 
@@ -40,15 +42,24 @@ func (c *cli) runnerCommand() *cobra.Command {
 func flyOptions(cfg config, simulated bool) fly.Options {
 	opts := fly.Options{Token: cfg.flyToken(), BaseURL: cfg.FlapsBaseURL, UserAgent: "flycd/" + version()}
 	if simulated {
-		opts.Smoke, opts.Poll = 200*time.Millisecond, 50*time.Millisecond
+		cfg.Smoke = 200 * time.Millisecond
+	}
+	if opts.Smoke = cfg.Smoke; cfg.Smoke > 0 {
+		const looks = 4
+		opts.Poll = min(cfg.Smoke/looks, time.Second)
 	}
 	return opts
 }
 
-func (c *cli) runJob(ctx context.Context, opts fly.Options) error {
+// runJob does the job. Whoever dies is outlived the sooner, the shorter hold is.
+func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) error {
 	q, err := queue.Open(c.cfg.RedisURL, c.cfg.RedisPrefix)
 	if err != nil {
 		return usage(err)
+	}
+	if hold < queue.HoldTTL {
+		q.Times.Hold, q.Times.Margin, q.Times.Backoff = hold, hold/12, hold/6
+		opts.LeaseTTL = hold / 2
 	}
 	client, err := fly.New(ctx, opts)
 	if err != nil {

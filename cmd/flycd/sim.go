@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ environment. GET /_sim/state shows everything, PUT /_sim/faults makes calls fail
 				opts.Exec[image] = strings.Fields(command)
 			}
 			opts.Tokens = tokens
+			if _, _, err := net.SplitHostPort(listen); err != nil {
+				return usage(fmt.Errorf("--listen %q: expected HOST:PORT, such as 127.0.0.1:4280", listen))
+			}
 			return c.simulate(cmd.Context(), listen, opts)
 		},
 	}

@@ -51,7 +51,7 @@ func orElse(err error, next func() error) error {
 func readStatus(cmd *cobra.Command, q *queue.Queue, glob string) (statusReport, error) {
 	report := statusReport{Apps: []queue.AppState{}}
 	if _, err := path.Match(glob, ""); err != nil {
-		return report, usage(fmt.Errorf("GLOB %q: %w", glob, err))
+		return report, usage(fmt.Errorf("GLOB %q: expected a glob such as 'shop-*'", glob))
 	}
 	names, err := q.Apps(cmd.Context())
 	if err != nil {

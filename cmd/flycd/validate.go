@@ -30,7 +30,7 @@ func (c *cli) validateCommand() *cobra.Command {
 					_, err = machine.Translate(entry.App, machine.Inputs{Files: files})
 				}
 				if err != nil {
-					mistakes = append(mistakes, fmt.Errorf("%s: %w", entry.File, err))
+					mistakes = append(mistakes, fmt.Errorf("%s: %w", fileFromHere(read.local.Dir, entry.File), err))
 				}
 			}
 			if err := errors.Join(mistakes...); err != nil {
