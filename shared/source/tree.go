@@ -26,6 +26,9 @@ type Tree struct {
 	Commit Commit
 	// Path is, for a local tree, the path inside it that was asked for; else empty.
 	Path string
+	// Origin is, for a local tree that is a git work tree, the URL of its remote "origin", without
+	// credentials; else empty.
+	Origin string
 	// Pointers are the files that are git-lfs pointers instead of content, Modules the submodules,
 	// which are not fetched. They are refused where a build would use them (see Context).
 	Pointers, Modules []string

@@ -9,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 
+	git "github.com/go-git/go-git/v5"
+
 	"github.com/gigurra/flycd/shared/job"
 )
 
@@ -132,7 +134,25 @@ func (c *Client) Local(_ context.Context, dir string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{Dir: root, Path: clean, repo: root, limits: c.Limits.withDefaults()}, nil
+	return &Tree{Dir: root, Path: clean, Origin: originOf(root), repo: root, limits: c.Limits.withDefaults()}, nil
+}
+
+// originOf gives the URL of a work tree's remote "origin", empty where there is none or it cannot be
+// read: a folder can be deployed without.
+func originOf(root string) string {
+	repo, err := git.PlainOpenWithOptions(root, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
+	if err != nil {
+		return ""
+	}
+	cfg, err := repo.Config()
+	if err != nil || cfg.Remotes["origin"] == nil || len(cfg.Remotes["origin"].URLs) == 0 {
+		return ""
+	}
+	r, err := parseRepo(cfg.Remotes["origin"].URLs[0])
+	if err != nil {
+		return ""
+	}
+	return r.String()
 }
 
 // workTree gives the nearest folder at or above dir that holds .git, else dir.
