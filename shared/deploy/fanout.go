@@ -28,6 +28,7 @@ func (s *Syncer) fanOut(ctx context.Context, req Request) (job.Result, error) {
 		}
 		half.Commit = at.Hash
 	}
+	req.Job.Order = orderOf(req.Job.Order, half.Commit)
 	res := job.Result{SourceCommit: half.Commit}
 	push := catalog.Push{Repo: half.Repo, Ref: half.Ref, After: half.Commit}
 	if half.Default {

@@ -43,6 +43,7 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 		// the half that was read may be newer than the job
 		j.Order = req.ConfigOrder
 	}
+	j.Order = orderOf(j.Order, at.Hash)
 	switched, conflicts, err := s.write(ctx, j, at, r.entries)
 	if err != nil {
 		return res, err
@@ -67,12 +68,24 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 	return r.finish(res, gone), nil
 }
 
-// commit decides where the tree is read.
+// orderOf gives the order of what was read at a commit. Where the forge was asked for the head, that is not
+// the commit of the push, and a push of the same second must not pass for its successor.
+func orderOf(o job.Order, read string) job.Order {
+	if o.After != read {
+		o.Before, o.After = "", read
+	}
+	return o
+}
+
+// commit decides where the tree is read: the half that is wished, else the job's own, else ls-remote. A
+// wished half without a commit says that only the forge knows which of two pushes is the newer one.
 func (s *Syncer) commit(ctx context.Context, req Request) (source.Commit, error) {
-	for _, half := range []*job.Half{req.Config, &req.Job.Half} {
-		if half != nil && half.Commit != "" && half.Side == job.ConfigSide && sameConfig(req.Job.Config, *half) {
-			return source.Commit{Hash: half.Commit, Ref: half.Ref}, nil
-		}
+	half := req.Config
+	if half == nil {
+		half = &req.Job.Half
+	}
+	if half.Commit != "" && half.Side == job.ConfigSide && sameConfig(req.Job.Config, *half) {
+		return source.Commit{Hash: half.Commit, Ref: half.Ref}, nil
 	}
 	return resolveTree(ctx, s.Source, req.Job.Config)
 }
