@@ -85,7 +85,7 @@ func (a *account) create(s plan.CreateMachine) {
 	a.next++
 	m := &flygo.Machine{ID: fmt.Sprintf("m%03d", a.next), Name: s.Name, Region: a.place(s.Region), HostStatus: "ok", State: "started", CreatedAt: fmt.Sprintf("2026-01-01T00:00:%03dZ", a.next)}
 	if s.SkipLaunch {
-		m.State = "created"
+		m.State = "stopped"
 	}
 	config := configOf(s.Config)
 	if s.StandbyFor != "" {

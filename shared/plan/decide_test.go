@@ -222,8 +222,9 @@ func TestSleepingMachinesAreNotWoken(t *testing.T) {
 		{"stopped", []*flygo.MachineEvent{{Type: "exit", Request: &flygo.MachineRequest{MonitorEvent: &flygo.MachineMonitorEvent{ExitEvent: &flygo.MachineExitEvent{ExitCode: 1}}}}}, false},
 		{"stopped", []*flygo.MachineEvent{{Type: "exit"}}, true},
 		{"suspended", nil, true},
-		{"created", nil, true},
-		{"replacing", nil, true},
+		{"stopping", nil, true},
+		{"created", nil, false},
+		{"replacing", nil, false},
 	}
 	for _, row := range table {
 		a, _ := deployed(t, worker)

@@ -113,14 +113,16 @@ func mountsOf(m Machine) []flygo.MachineMount {
 	return nil
 }
 
-// awake is true of machines that run or are about to, and of those that crashed: an update starts
-// them again, where flyctl leaves a crashed machine stopped.
+// awake is true of machines that run or are about to, as those are whose deployer was killed, and of
+// those that crashed: an update starts them again, where flyctl leaves a crashed machine stopped.
 func awake(m Machine) bool {
 	switch m.State {
 	case flygo.MachineStateStarted, "starting", "failed":
 		return true
+	case flygo.MachineStateStopped, flygo.MachineStateSuspended, "stopping", "suspending":
+		return crashed(m)
 	}
-	return crashed(m)
+	return !isStandby(m)
 }
 
 // crashed is true of a machine that stopped by itself with an error and is not restarted. Without

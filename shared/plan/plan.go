@@ -181,6 +181,9 @@ type ProofMachine struct {
 	Config *flygo.MachineConfig
 	// Stopped allows the machine to be stopped or suspended (autostop, standby).
 	Stopped bool
+	// Launched wants it to have started since it was made or updated, also where it may have been
+	// stopped again.
+	Launched bool
 	// Impossible says why nothing can meet this proof: the intent was refused. See ProofOf.
 	Impossible string
 }

@@ -40,14 +40,14 @@ func ProofOf(o Observed, want Intent) Proof {
 func proofOf(m Machine, group, digest string, config *flygo.MachineConfig) ProofMachine {
 	return ProofMachine{
 		ID: m.ID, Name: m.Name, Group: group, Digest: digest, Config: config,
-		Stopped: !awake(m) || sleeps(config) || len(config.Standbys) > 0,
+		Stopped: !awake(m) || sleeps(config) || len(config.Standbys) > 0, Launched: awake(m),
 	}
 }
 
 func created(c CreateMachine, digest string) ProofMachine {
 	return ProofMachine{
 		Name: c.Name, Group: c.Group, Digest: digest, Config: c.Config,
-		Stopped: c.SkipLaunch || sleeps(c.Config),
+		Stopped: c.SkipLaunch || sleeps(c.Config), Launched: !c.SkipLaunch,
 	}
 }
 
@@ -131,7 +131,7 @@ func (p ProofMachine) up(m Machine) error {
 	case m.State == flygo.MachineStateStarted:
 	case crashed(m):
 		return fmt.Errorf("machine %s crashed: it is %s", titleOf(m), m.State)
-	case p.Stopped && slices.Contains([]string{flygo.MachineStateStopped, flygo.MachineStateSuspended, flygo.MachineStateCreated}, m.State):
+	case p.Stopped && rests(m) && (!p.Launched || hasStarted(m)):
 		return nil
 	default:
 		return fmt.Errorf("machine %s is %s and should be started", titleOf(m), m.State)
@@ -140,6 +140,24 @@ func (p ProofMachine) up(m Machine) error {
 		return fmt.Errorf("machine %s: %s", titleOf(m), why)
 	}
 	return nil
+}
+
+// rests is true of a machine that does not run, and is not on its way.
+func rests(m Machine) bool {
+	return slices.Contains([]string{flygo.MachineStateStopped, flygo.MachineStateSuspended, flygo.MachineStateCreated}, m.State)
+}
+
+// hasStarted is true of a machine that ran, for however short a time, since it was made or updated.
+func hasStarted(m Machine) bool {
+	for _, e := range m.Events {
+		switch e.Type {
+		case "start":
+			return true
+		case "launch", "update":
+			return false
+		}
+	}
+	return false
 }
 
 // failing says what is wrong with the checks of a machine, if anything. A machine that has checks

@@ -57,6 +57,7 @@ func TestStoppedIsAllowedWhereFlyMayStop(t *testing.T) {
 	a, want := deployed(t, web)
 	for _, state := range []string{"stopped", "suspended"} {
 		a.o.Machines[0].State, a.o.Machines[0].Checks = state, nil
+		a.o.Machines[0].Events = []*flygo.MachineEvent{{Type: "start"}, {Type: "launch"}}
 		if err := plan.ProofOf(plan.Observed{}, want).Met(a.o); err != nil {
 			t.Error(err)
 		}
@@ -68,6 +69,25 @@ func TestStoppedIsAllowedWhereFlyMayStop(t *testing.T) {
 	b.o.Machines[0].Events = []*flygo.MachineEvent{{Type: "exit", Request: &flygo.MachineRequest{ExitEvent: &flygo.MachineExitEvent{ExitCode: 1}}}}
 	if err := plan.Proven(b.o, once); err != nil {
 		t.Errorf("a process that is not restarted may end: %v", err)
+	}
+}
+
+// TestWhatFlyMayStopMustHaveStarted holds that a machine which was just made, or just updated, is not
+// taken for one that the proxy stopped.
+func TestWhatFlyMayStopMustHaveStarted(t *testing.T) {
+	a, want := deployed(t, web)
+	for _, state := range []string{"created", "stopped", "suspended"} {
+		for _, last := range []string{"launch", "update"} {
+			a.o.Machines[0].State, a.o.Machines[0].Checks = state, nil
+			a.o.Machines[0].Events = []*flygo.MachineEvent{{Type: last}, {Type: "exit"}, {Type: "start"}}
+			if plan.ProofOf(plan.Observed{}, want).Met(a.o) == nil {
+				t.Errorf("%s after %s counts as proven", state, last)
+			}
+		}
+	}
+	a.o.Machines[0].State = "created"
+	if plan.Proven(a.o, want) == nil {
+		t.Error("a machine on its way counts as unchanged")
 	}
 }
 
