@@ -64,10 +64,20 @@ func (w *work) success() job.Outcome {
 	if w.decision.Empty() {
 		return job.Unchanged
 	}
-	if w.marks.release == 1 && !w.seal.foreign {
+	if w.marks.release == 1 && !w.seal.foreign && !mends(w.decision) {
 		return job.Created
 	}
 	return job.Updated
+}
+
+// mends reports whether the plan changes machines that are there.
+func mends(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Stages, func(st plan.Stage) bool {
+		return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
+			_, update := s.(plan.UpdateMachine)
+			return update
+		})
+	})
 }
 
 // applyAll makes the stages true one after the other, each proven before the next begins. It gives

@@ -108,7 +108,7 @@ func (w *work) makeImage(ctx context.Context) error {
 		}
 		w.marks.build = "t-" + sum
 	}
-	if w.marks.build == w.seal.meta[metaBuild] && strings.Contains(w.seal.image, "@") {
+	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) {
 		w.image = w.seal.image
 		return nil
 	}

@@ -42,37 +42,11 @@ func canonicalJSON(raw json.RawMessage) string {
 	return string(b)
 }
 
-// rests reports whether every machine does what its own config wants of it: it is started and its
-// checks pass, or it is stopped where the proxy or a standby may have it so. It knows no manifest, and
+// rests reports whether every machine does what its own config wants of it. It knows no manifest, and
 // so says no where a manifest would be needed to say yes.
 func rests(o plan.Observed) bool {
 	if !o.Exists || len(o.Machines) == 0 {
 		return false
 	}
-	return !slices.ContainsFunc(o.Machines, func(m plan.Machine) bool { return !machineRests(m) })
-}
-
-func machineRests(m plan.Machine) bool {
-	if m.Machine == nil || m.Config == nil {
-		return false
-	}
-	switch m.State {
-	case "started":
-		for _, c := range m.Checks {
-			if c.Status != "passing" {
-				return false
-			}
-		}
-		return true
-	case "stopped", "suspended":
-		if len(m.Config.Standbys) > 0 {
-			return true
-		}
-		for _, s := range m.Config.Services {
-			if s.Autostop != nil && *s.Autostop != 0 && s.Autostart != nil && *s.Autostart {
-				return true
-			}
-		}
-	}
-	return false
+	return !slices.ContainsFunc(o.Machines, func(m plan.Machine) bool { return plan.Rests(m) != nil })
 }

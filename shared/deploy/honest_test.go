@@ -3,9 +3,11 @@ package deploy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 const sleepy = "  auto_stop_machines: stop\n  auto_start_machines: true\ndeploy: {wait_timeout: 400ms}\n"
@@ -33,5 +35,44 @@ func TestWhatMaySleepHasToStartFirst(t *testing.T) {
 			b.expect(b.deploy("hello", tree, nil), job.Failed)
 			b.expect(b.deploy("hello", tree, nil), job.Failed)
 		})
+	}
+}
+
+// A machine that somebody gave another image is put right, though its metadata speak of the build.
+func TestForeignImageIsDrift(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	repo := b.Repo("shop")
+	repo.Commit(map[string]string{
+		"app.yaml": "app: shop\norg: personal\nprimary_region: ams\nmachines: {count: 2}\nsource: {type: git, repo: \"" + repo.URL + "\", path: src}\n",
+		"src/Dockerfile": "FROM scratch\n",
+	})
+	tree := job.Config{Repo: repo.URL}
+	first := b.deploy("shop", tree, nil)
+	b.expect(first, job.Created)
+
+	ch, err := b.deployer.Fly.Begin(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range ch.Observed().Machines {
+		m.Config.Image = "registry.fly.io/other:t-1@sha256:" + strings.Repeat("0", 64)
+		if err := ch.Apply(t.Context(), plan.UpdateMachine{App: "shop", Machine: m, Config: m.Config}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.Sim.Advance(time.Second)
+
+	b.expect(b.deploy("shop", tree, nil), job.Updated)
+	o, err := b.deployer.Fly.Observe(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range o.Machines {
+		if m.Config.Image != first.Image {
+			t.Errorf("machine %s runs %s, want %s", m.ID, m.Config.Image, first.Image)
+		}
 	}
 }

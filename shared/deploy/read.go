@@ -129,8 +129,8 @@ func (w *work) readSource(ctx context.Context) error {
 func (w *work) sealed() bool {
 	m := w.seal.meta
 	return m[metaSourceCommit] != "" && m[metaSourceCommit] == w.sourceAt.Hash &&
-		m[metaConfigDigest] == w.marks.digests.Config && m[metaSourceDigest] != "" && m[metaBuild] != "" &&
-		strings.Contains(w.seal.image, "@") && len(machine.FilesOf(w.entry.App)) == 0
+		m[metaConfigDigest] == w.marks.digests.Config && m[metaSourceDigest] != "" &&
+		w.seal.runs(m[metaBuild]) && len(machine.FilesOf(w.entry.App)) == 0
 }
 
 // readFiles reads what the manifest names: from the source after merge_cfg, else from the config

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
@@ -49,6 +50,12 @@ func sealOf(o plan.Observed) seal {
 		}
 	}
 	return s
+}
+
+// runs reports whether the machines run the image of that build, by digest. Somebody may have given
+// them another one, and left the metadata.
+func (s seal) runs(build string) bool {
+	return build != "" && strings.Contains(s.image, ":"+build+"@")
 }
 
 // mark is what a deploy is about to write into the machines.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -158,6 +159,18 @@ func hasStarted(m Machine) bool {
 		}
 	}
 	return false
+}
+
+// Rests reports, as nil, that the machine does what its own config wants: it is started and its checks
+// pass, or it is stopped where it is a standby, or where the proxy stops it and starts it again.
+func Rests(m Machine) error {
+	if m.Machine == nil || m.Config == nil {
+		return errors.New("a machine cannot be seen")
+	}
+	sleeps := slices.ContainsFunc(m.Config.Services, func(s flygo.MachineService) bool {
+		return s.Autostop != nil && *s.Autostop != flygo.MachineAutostopOff && s.Autostart != nil && *s.Autostart
+	})
+	return ProofMachine{Config: m.Config, Stopped: sleeps || isStandby(m), Launched: m.State == flygo.MachineStateCreated}.Met(m)
 }
 
 // failing says what is wrong with the checks of a machine, if anything. A machine that has checks

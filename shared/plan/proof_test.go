@@ -91,6 +91,39 @@ func TestWhatFlyMayStopMustHaveStarted(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsWellRests looks at machines without a manifest.
+func TestOnlyWhatIsWellRests(t *testing.T) {
+	exited := func(code int) []*flygo.MachineEvent {
+		return []*flygo.MachineEvent{{Type: "exit", Request: &flygo.MachineRequest{ExitEvent: &flygo.MachineExitEvent{ExitCode: code}}}, {Type: "start"}, {Type: "launch"}}
+	}
+	wakes := web + "  auto_start_machines: true\n"
+	table := []struct {
+		name, yaml, state string
+		events            []*flygo.MachineEvent
+		rests             bool
+	}{
+		{"runs", wakes, "started", nil, true},
+		{"sleeps", wakes, "stopped", exited(0), true},
+		{"crashed where it may sleep", wakes, "stopped", exited(1), false},
+		{"is on its way", wakes, "created", nil, false},
+		{"sleeps and nobody wakes it", web, "stopped", exited(0), false},
+		{"was stopped by hand", worker, "stopped", exited(0), false},
+	}
+	for _, row := range table {
+		a, _ := deployed(t, row.yaml)
+		m := a.o.Machines[0]
+		m.State, m.Events = row.state, row.events
+		if err := plan.Rests(m); (err == nil) != row.rests {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+	a, _ := deployed(t, wakes)
+	a.o.Machines[0].Checks = nil
+	if plan.Rests(a.o.Machines[0]) == nil {
+		t.Error("a machine whose checks have not run rests")
+	}
+}
+
 func TestProofNamesEveryMachine(t *testing.T) {
 	a, _ := deployed(t, worker+"machines: {count: 2}\n")
 	want := intent(t, disk+"machines: {count: 3}\nenv: {A: b}\n")
