@@ -95,6 +95,9 @@ func (x *expander) inside(n *yaml.Node, depth int) (*yaml.Node, extent) {
 		isKey := n.Kind == yaml.MappingNode && i%2 == 0
 		if isKey && child.Kind == yaml.ScalarNode {
 			merges = merges || child.Tag == tagMerge
+			if isNull(child) {
+				x.fail(child, "expected text as a key, found nothing")
+			}
 			continue
 		}
 		out, ce := x.node(child, depth+1)
