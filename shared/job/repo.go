@@ -100,7 +100,8 @@ func (c Config) ID() string {
 
 // ParseConfig reads URL[@ref][#path], the form of FLYCD_CONFIG_REPOS. An @ that belongs to the
 // URL itself (git@host:path, user@host) is no ref; the first one in the repository's path begins
-// it, so that a tag may hold another (pkg@1.2.0).
+// it, so that a tag may hold another (pkg@1.2.0). A URL that holds a password or a token is rejected: what
+// names a tree stands in Redis, in logs and on screens.
 func ParseConfig(s string) (Config, error) {
 	s = strings.TrimSpace(s)
 	rest, folder, _ := strings.Cut(s, "#")
@@ -110,11 +111,26 @@ func ParseConfig(s string) (Config, error) {
 		// A URL may hold a password: it is not repeated.
 		return Config{}, Rejectf("config repo: expected URL[@ref][#path], for example https://github.com/acme/config@main#apps")
 	}
+	if holdsSecret(rest[:start]) {
+		return Config{}, Rejectf("config repo: leave the password or token out of the URL: the runners find it by host in FLYCD_GIT_TOKENS")
+	}
 	return Config{
 		Repo: rest[:start] + repo,
 		Ref:  ref,
 		Path: strings.Trim(path.Clean("/"+folder), "/"),
 	}, nil
+}
+
+// holdsSecret tells whether what stands before a repository's path holds credentials. The name alone (ssh://git@host)
+// is none, except over HTTP, where a token may take its place.
+func holdsSecret(beforePath string) bool {
+	m := schemeForm.FindStringSubmatch(beforePath)
+	if m == nil {
+		return false
+	}
+	login := m[2][:max(strings.LastIndex(m[2], "@"), 0)]
+	isHTTP := strings.EqualFold(m[1], "https") || strings.EqualFold(m[1], "http")
+	return strings.Contains(login, ":") || isHTTP && login != ""
 }
 
 // pathStart says where the repository's own path begins; at the end where it has none.

@@ -39,8 +39,6 @@ func TestConfigIsReadFromItsSetting(t *testing.T) {
 		"https://github.com/acme/config@feature/x":      {Repo: "https://github.com/acme/config", Ref: "feature/x"},
 		"https://github.com/acme/config@refs/heads/a/b": {Repo: "https://github.com/acme/config", Ref: "refs/heads/a/b"},
 		"https://github.com/acme/config@pkg@1.2.0":      {Repo: "https://github.com/acme/config", Ref: "pkg@1.2.0"},
-		"https://eve:pw@github.com/acme/config":         {Repo: "https://eve:pw@github.com/acme/config"},
-		"https://eve@github.com/acme/config@v1":         {Repo: "https://eve@github.com/acme/config", Ref: "v1"},
 		"git@github.com:acme/config":                    {Repo: "git@github.com:acme/config"},
 		"git@github.com:acme/config.git@main":           {Repo: "git@github.com:acme/config.git", Ref: "main"},
 		"git@github.com:acme/config@main#x":             {Repo: "git@github.com:acme/config", Ref: "main", Path: "x"},
@@ -57,6 +55,21 @@ func TestConfigIsReadFromItsSetting(t *testing.T) {
 	for _, s := range []string{"", "  ", "#x", "https://github.com/acme/config@", "@main", "https://", "https:///x"} {
 		if got, err := job.ParseConfig(s); err == nil {
 			t.Errorf("%q is %+v, want an error", s, got)
+		}
+	}
+}
+
+// Broken when: a config tree's name, which is told everywhere, may hold a password.
+func TestConfigHoldsNoSecret(t *testing.T) {
+	for _, s := range []string{
+		"https://eve:hunter2@github.com/acme/config", "https://hunter2@github.com/acme/config@main#x", "HTTP://hunter2@host/acme/config",
+		"ssh://git:hunter2@github.com/acme/config", "https://eve:a@hunter2@github.com/acme/config",
+	} {
+		got, err := job.ParseConfig(s)
+		if err == nil {
+			t.Errorf("%q is %+v, want an error", s, got)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the secret is told: %v", err)
 		}
 	}
 }
