@@ -57,7 +57,8 @@ type Half struct {
 
 // Order places a wish among the wishes for the same subject.
 type Order struct {
-	// Time is the forge's push time in Unix milliseconds, else the time of arrival.
+	// Time is the forge's push time in Unix milliseconds. Zero is the time of arrival in the queue, by the
+	// queue's clock.
 	Time int64 `json:"time"`
 	// Before and After are the commits of the push. On equal times the event whose Before is
 	// the other's After is the newer one.

@@ -70,6 +70,8 @@ func (q *Queue) Claim(ctx context.Context, id job.ID, attempt int, machine strin
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("claim job %s: %w", id, err), q.bury(ctx, string(id), err.Error()))
 	}
+	// The order is the queue's: it knows when a wish arrived that named no time.
+	j.Order.Time = integer(reply[10])
 	desired := flat(reply[7])
 	c := &Claim{
 		Job: j, Attempt: attempt, Machine: machine, Fence: integer(reply[2]),

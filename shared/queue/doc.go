@@ -27,7 +27,8 @@
 // # Wishes
 //
 // A wish has two halves, config and source. A push writes its own half, if that is not older than
-// the one that is known by push time; on a tie the push whose before is the other's after is newer.
+// the one that is known by push time (of a wish that names none, or one that has not come yet: the time of
+// its arrival); on a tie the push whose before is the other's after is newer.
 // Pushes of one tick that are no neighbours cannot be ordered here: the half then keeps its ref and
 // drops its commit, and the runner asks the forge. A job that is older than what waits for its
 // subject is recorded superseded at once; its half counts all the same. The runner deploys both

@@ -167,6 +167,29 @@ func TestEntryReadByACrashedHandIsReclaimed(t *testing.T) {
 	})
 }
 
+// Broken when: an entry that was read for a busy app stays pending for ever.
+func TestEntryOfABusyAppIsParked(t *testing.T) {
+	each(t, func(t *testing.T, q *queue.Queue) {
+		t.Helper()
+		push(t, q, deployJob("web", "", "c1", 1000))
+		take(t, q)
+		j := deployJob("web", "c1", "c2", 2000)
+		push(t, q, j)
+		add(t, q, "job", string(j.ID))
+		entries, err := q.Redis().XRevRangeN(t.Context(), q.Prefix()+"jobs", "+", "-", 1).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Redis().HSet(t.Context(), q.Prefix()+"job:"+string(j.ID), "state", "waiting", "entry", entries[0].ID).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := q.Take(t.Context(), 50); ok || err != nil {
+			t.Fatalf("took %v, %v", ok, err)
+		}
+		audit(t, q)
+	})
+}
+
 // Broken when: a call whose answer was lost takes a second job when it is repeated.
 func TestRepeatedTakeGivesTheSameJob(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {

@@ -11,11 +11,8 @@ if active(j.state) then
   return j.state
 end
 if not pending(j.state) then return j.state end
-local s, d = P .. j.subject, P .. 'desired:' .. string.match(j.subject, ':(.*)')
-for _, side in ipairs({ 'config', 'source' }) do
-  if redis.call('HGET', d, side .. '_job') == j.id then redis.call('HDEL', d, side) end
-end
-if redis.call('HGET', d, 'force') == j.id then redis.call('HDEL', d, 'force') end
+local s = P .. j.subject
+withdraw(j)
 if redis.call('HGET', s, 'next') == j.id then redis.call('HDEL', s, 'next', 'next_kind') end
 close(j, 'cancelled', now(), ARGV[2])
 return 'cancelled'

@@ -7,7 +7,7 @@
 -- ARGV[5]  seconds that an ended job is kept
 -- Returns  {0, state} when refused, else
 --          {1, JSON, fence, hold ms, ms to the run deadline, failed, lost,
---           desired as a flat list, app or config tree as a flat list, catalog entry or ''}
+--           desired as a flat list, app or config tree as a flat list, catalog entry or '', time}
 --
 -- Only from launching at its attempt; again for the same machine is fine and gives the same fence.
 
@@ -18,10 +18,7 @@ if j.attempt ~= tonumber(ARGV[2]) or not (again or j.state == 'launching') then 
 local at = now()
 local key, s = P .. 'job:' .. j.id, P .. j.subject
 if j.cancel and not again then
-  free(j)
-  close(j, 'cancelled', at, ARGV[5])
-  follow(j.subject)
-  return { 0, 'cancelled' }
+  return { 0, call_off(j, at, ARGV[5]) }
 end
 local fence = j.fence
 if not again then
@@ -42,4 +39,4 @@ if config then
   entry = redis.call('HGET', P .. 'catalog:' .. config .. ':' .. generation, name) or ''
 end
 return { 1, redis.call('HGET', key, 'job'), fence, hold, j.deadline - at, j.failed, j.lost,
-  redis.call('HGETALL', P .. 'desired:' .. name), app, entry }
+  redis.call('HGETALL', P .. 'desired:' .. name), app, entry, j.time }

@@ -134,9 +134,28 @@ local function follow(subject)
   if n and n.state == 'parked' then enqueue(n) end
 end
 
+-- withdraw takes back what a job wished, as far as no later push named it.
+local function withdraw(j)
+  local d = P .. 'desired:' .. string.match(j.subject, ':(.*)')
+  for _, side in ipairs({ 'config', 'source' }) do
+    if redis.call('HGET', d, side .. '_job') == j.id then redis.call('HDEL', d, side) end
+  end
+  if redis.call('HGET', d, 'force') == j.id then redis.call('HDEL', d, 'force') end
+end
+
+-- call_off ends an active job that a person cancelled.
+local function call_off(j, at, ttl)
+  free(j)
+  withdraw(j)
+  close(j, 'cancelled', at, ttl)
+  follow(j.subject)
+  return 'cancelled'
+end
+
 -- back puts an active job back to wait, from now or from due on. If a wish was parked meanwhile,
--- the newer of the two waits and the other is superseded. Returns the job's new state.
+-- the newer of the two waits and the other is superseded; a cancelled job ends. Returns the job's new state.
 local function back(j, due, at, ttl)
+  if j.cancel then return call_off(j, at, ttl) end
   free(j)
   local s = P .. j.subject
   local id = redis.call('HGET', s, 'next')

@@ -18,12 +18,7 @@ local j = load(ARGV[1])
 if not j or j.fence ~= ARGV[2] or j.fence == '' then return '' end
 if j.state ~= 'claimed' then return j.state end
 local at, ttl = now(), ARGV[8]
-if j.cancel then
-  free(j)
-  close(j, 'cancelled', at, ttl)
-  follow(j.subject)
-  return 'cancelled'
-end
+if j.cancel then return call_off(j, at, ttl) end
 local wait = tonumber(ARGV[6])
 if ARGV[3] == 'lost' then return lose(j, ARGV[9], tonumber(ARGV[5]), tonumber(ARGV[7]), at, ttl) end
 if ARGV[3] == 'failed' then

@@ -9,9 +9,15 @@
 --           time, before, after, force (1 or empty), the answer's JSON up to the state
 -- Returns   {1, answer} for a delivery that is known, else {0, answer so far}.
 --
+-- A wish without a time, or with one that is a minute ahead of this server's clock, is of the time of its
+-- arrival: a wrong clock must not put off every later push.
+--
 -- Safe to repeat: a known job stays as it is and answers its state.
 
 local AT
+
+-- moment gives the time that a wish counts from.
+local function moment(time) return (time <= 0 or time > AT + 60000) and AT or time end
 
 -- wish writes the half that the job names, if it is not older than the one that is known, and
 -- returns the id of the newer wish's job otherwise.
@@ -80,7 +86,7 @@ for i = 6, #ARGV, 13 do
   local j = {
     id = ARGV[i], kind = ARGV[i + 1], subject = ARGV[i + 2], stream = ARGV[i + 3],
     name = string.match(ARGV[i + 2], ':(.*)'),
-    side = ARGV[i + 5], time = tonumber(ARGV[i + 8]), before = ARGV[i + 9], after = ARGV[i + 10],
+    side = ARGV[i + 5], time = moment(tonumber(ARGV[i + 8])), before = ARGV[i + 9], after = ARGV[i + 10],
   }
   local state = push(j, ARGV[i + 4], ARGV[i + 6], ARGV[i + 7], ARGV[i + 11], ARGV[3])
   parts[#parts + 1] = ARGV[i + 12] .. state .. '"}'

@@ -75,7 +75,7 @@ local function judge(e)
       launch(j)
       return j.id
     end
-    unqueue(j)
+    drop(e)
     redis.call('HSET', P .. 'job:' .. j.id, 'state', 'parked', 'entry', '')
     event(j.id, j.subject, 'parked')
   end

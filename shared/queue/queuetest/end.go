@@ -23,6 +23,7 @@ func endLaws() []Law {
 		{"GivenBackJobOutlivesAnOlderParkedWish", givenBackJobOutlivesAnOlderParkedWish},
 		{"RetryCountsAndKeepsTheClaim", retryLaw},
 		{"CancelledJobEnds", cancelLaw},
+		{"CancelledAttemptEndsItsJob", cancelledAttemptEndsItsJob},
 		{"FailedFinishIsVisibleInDead", failedFinishIsVisibleInDead},
 	}
 }
@@ -231,13 +232,6 @@ func cancelLaw(w *world) {
 	w.push("waiting", after)
 	w.is("cancelled half", w.start(after).Wish.Source == nil, true)
 
-	launching := source("launching", "", "c1", 1000)
-	w.push("waiting", launching)
-	l := w.take(launching)
-	cancel(launching, queue.Launching)
-	w.refused(l, "m")
-	w.state(launching, "cancelled")
-
 	claimed, parked := source("claimed", "", "c1", 1000), source("claimed", "c1", "c2", 2000)
 	w.push("waiting", claimed)
 	c := w.start(claimed)
@@ -257,6 +251,38 @@ func cancelLaw(w *world) {
 	if _, err := w.q.Cancel(w.ctx, "nobody"); err == nil {
 		w.fail("an unknown job was cancelled")
 	}
+}
+
+// cancelledAttemptEndsItsJob holds that whatever ends the attempt of a cancelled job ends the job, and takes
+// its wish back.
+func cancelledAttemptEndsItsJob(w *world) {
+	for app, end := range map[string]func(l queue.Launch){
+		"refused":  func(l queue.Launch) { w.refused(l, "m") },
+		"unmade":   func(l queue.Launch) { w.must(w.q.Unlaunch(w.ctx, l)) },
+		"gone":     func(l queue.Launch) { w.lapse(l) },
+		"vanished": func(l queue.Launch) { w.lapse(l) },
+	} {
+		j := source(app, "", "c1", 1000)
+		w.push("waiting", j)
+		l := w.take(j)
+		if app == "vanished" {
+			w.claim(l)
+		}
+		_, err := w.q.Cancel(w.ctx, j.ID)
+		w.must(err)
+		end(l)
+		w.audit()
+		w.state(j, "cancelled")
+		w.idle()
+		after := config(app, "", "k1", 2000)
+		w.push("waiting", after)
+		w.is("cancelled half", w.start(after).Wish.Source == nil, true)
+	}
+}
+
+func (w *world) lapse(l queue.Launch) {
+	_, err := w.q.Lapse(w.ctx, l.Job.ID, l.Attempt, "its machine is gone")
+	w.must(err)
 }
 
 // dead checks that the job failed and is visible.

@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"time"
+
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
 )
@@ -17,6 +19,7 @@ func orderLaws() []Law {
 		{"OlderHalfNeverOverwrites", olderHalfNeverOverwrites},
 		{"SourcePushDoesNotContradictADestroy", sourcePushDoesNotContradictADestroy},
 		{"NewerConfigTakesADestroyBack", newerConfigTakesADestroyBack},
+		{"WrongClockPutsOffNoPush", wrongClockPutsOffNoPush},
 		{"DeployedHalfIsStillThePins", deployedHalfIsStillThePins},
 		{"NewerWishOvertakesABackoff", newerWishOvertakesABackoff},
 	}
@@ -126,6 +129,24 @@ func newerConfigTakesADestroyBack(w *world) {
 	w.state(gone, "superseded")
 	w.finish(w.start(again), job.Created)
 	w.push("superseded", destroy("web", "k0", "k1", 500))
+}
+
+// Broken when: a clock that is ahead puts off every push until its time has come, or a wish without a time
+// counts as the oldest.
+func wrongClockPutsOffNoPush(w *world) {
+	now := time.Now().UnixMilli()
+	ahead, timeless := source("web", "", "c1", now+int64(time.Hour/time.Millisecond)), config("web", "", "k1", 0)
+	w.push("waiting", ahead)
+	w.push("waiting", timeless)
+	c := w.start(timeless)
+	w.is("source", c.Wish.Source.Commit, "c1")
+	for _, at := range []int64{c.Job.Order.Time, c.Wish.ConfigOrder.Time, c.Wish.SourceOrder.Time} {
+		if at < now || at > now+int64(time.Minute/time.Millisecond) {
+			w.fail("a wish counts from %d, want about %d", at, now)
+		}
+	}
+	w.finish(c, job.Updated)
+	w.push("waiting", source("web", "c1", "c2", time.Now().UnixMilli()+1000))
 }
 
 func deployedHalfIsStillThePins(w *world) {
