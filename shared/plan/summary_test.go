@@ -24,7 +24,7 @@ func TestLineSaysWhatDiffersAndLeavesOutBookkeeping(t *testing.T) {
 		"metadata.flycd_config_digest: 0d209763e5f8 → 4b4ec6c3a82e": {{Key: "metadata.flycd_config_digest", Old: a, New: b}},
 		"guest.memory_mb: 256 → 512; env.NAME: + deadbeef":          {{Key: "guest.memory_mb", Old: "256", New: "512"}, {Key: "env.NAME", New: "deadbeef"}},
 	} {
-		step := plan.UpdateMachine{Machine: &flygo.Machine{ID: "m1"}, Config: &flygo.MachineConfig{}, Changes: changes}
+		step := plan.UpdateMachine{Machine: plan.Machine{Machine: &flygo.Machine{ID: "m1"}}, Config: &flygo.MachineConfig{}, Changes: changes}
 		if got := plan.Line(step); !strings.HasSuffix(got, ": "+want) {
 			t.Errorf("%q, want %q at its end", got, want)
 		}
