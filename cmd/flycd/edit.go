@@ -17,8 +17,8 @@ const (
 )
 
 // edit changes one environment variable of the first app.yaml in a folder, as a person's commit
-// would: GREETING of the hello example, FLYCD_LOCAL of any other app.
-func edit(dir string, example bool) error {
+// would: GREETING of the hello example, EDITED_BY of any other app.
+func edit(dir string) error {
 	file, err := firstApp(dir)
 	if err != nil {
 		return err
@@ -28,8 +28,8 @@ func edit(dir string, example bool) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	changed := strings.Replace(string(text), greetingBefore, greetingAfter, 1)
-	if !example {
-		if changed, err = withEnv(text, "FLYCD_LOCAL", "changed"); err != nil {
+	if changed == string(text) {
+		if changed, err = withEnv(text, "EDITED_BY", "flycd local"); err != nil {
 			return fmt.Errorf("change %s: %w", filepath.Base(file), err)
 		}
 	}

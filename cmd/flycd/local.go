@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (c *cli) localOnce(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	fmt.Fprintln(c.out, "Redis and Fly are simulated in this process, and builds are taken as done; the rest is real.")
-	show := lesson{cli: c, world: w, work: work, top: top, example: dir == ""}
+	show := lesson{cli: c, world: w, work: work, top: top, example: dir == "", paint: newPaint(c.out, c.cfg.NoColor)}
 	return show.all(ctx)
 }
 
@@ -126,9 +127,11 @@ type lesson struct {
 	world     *world
 	work, top string
 	example   bool
+	paint     paint
+	width     int // of the apps' names
 }
 
-func (l lesson) all(ctx context.Context) error {
+func (l *lesson) all(ctx context.Context) error {
 	if err := l.step(ctx, 1, job.Created, ""); err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (l lesson) all(ctx context.Context) error {
 	if err := l.step(ctx, 2, job.Unchanged, "a commit outside the app's folder: nothing built, nothing written to Fly"); err != nil {
 		return err
 	}
-	if err := edit(l.work, l.example); err != nil {
+	if err := edit(l.work); err != nil {
 		return err
 	}
 	if err := l.step(ctx, 3, job.Updated, ""); err != nil {
@@ -151,7 +154,7 @@ func (l lesson) all(ctx context.Context) error {
 }
 
 // step commits, pushes, waits, and shows one line.
-func (l lesson) step(ctx context.Context, number int, want job.Outcome, why string) error {
+func (l *lesson) step(ctx context.Context, number int, want job.Outcome, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, onceWithin)
 	defer cancel()
 	change, err := l.world.mirror.Commit(ctx, fmt.Sprintf("push %d", number))
@@ -169,7 +172,11 @@ func (l lesson) step(ctx context.Context, number int, want job.Outcome, why stri
 	}
 	took := time.Since(began).Round(10 * time.Millisecond)
 	for _, r := range ended {
-		fmt.Fprintf(l.out, "push %d  %s  %-9s  %-6s  %5s  %s\n", number, short(change.After), r.State, dash(r.Job.App), took, l.tell(ctx, r, why))
+		l.width = max(l.width, len(r.Job.App))
+	}
+	for _, r := range ended {
+		state := l.paint.outcome(fmt.Sprintf("%-9s", r.State))
+		fmt.Fprintf(l.out, "push %d  %s  %s  %-*s  %5s  %s\n", number, short(change.After), state, l.width, dash(r.Job.App), took, l.tell(ctx, r, why))
 		if job.Outcome(r.State) != want {
 			return fmt.Errorf("push %d was to end %s, and ended %s: %s", number, want, r.State, r.Result.Detail)
 		}
@@ -181,13 +188,13 @@ func (l lesson) step(ctx context.Context, number int, want job.Outcome, why stri
 }
 
 // tell says what a person wants to know of a result.
-func (l lesson) tell(ctx context.Context, r queue.Record, why string) string {
+func (l *lesson) tell(ctx context.Context, r queue.Record, why string) string {
 	if why != "" {
 		return why
 	}
 	var parts []string
 	if job.Outcome(r.State) == job.Updated {
-		parts = append(parts, strings.Join(r.Result.Changes, "; "))
+		parts = append(parts, changed(r.Result.Changes))
 	}
 	if at := l.world.address(r.Job.App); at != "" {
 		text, err := get(ctx, at)
@@ -202,8 +209,22 @@ func (l lesson) tell(ctx context.Context, r queue.Record, why string) string {
 	return strings.Join(parts, "; ")
 }
 
+// changed gives what changed without saying on which machine; what changed on all of them is said once.
+func changed(steps []string) string {
+	var parts []string
+	for _, line := range steps {
+		if _, what, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(line, "update machine ") {
+			line = what
+		}
+		if !slices.Contains(parts, line) {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
 // check asks the example's address, as a user of the app would.
-func (l lesson) check(ctx context.Context, outcome job.Outcome) error {
+func (l *lesson) check(ctx context.Context, outcome job.Outcome) error {
 	if !l.example || outcome == job.Unchanged {
 		return nil
 	}

@@ -69,7 +69,7 @@ func (c *cli) pushChanges(ctx context.Context, w *world) error {
 		return err
 	}
 	for _, r := range ended {
-		detail := strings.Join(r.Result.Changes, "; ")
+		detail := changed(r.Result.Changes)
 		if !job.Outcome(r.State).Done() {
 			detail = r.Result.Detail
 		}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/shared/queue/queuetest"
+)
+
+// patience is how long a loaded machine may need for one line.
+const patience = time.Minute
+
+// process is flycd as a process of its own, whose output is read line by line.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string
+	temp  string
+}
+
+// start runs flycd with a folder for temporary files that nothing else uses.
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "flycd", args...), lines: make(chan string, 1000), temp: t.TempDir()}
+	p.cmd.Env = append(os.Environ(), append(env, "TMPDIR="+p.temp)...)
+	r, w := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for s := bufio.NewScanner(r); s.Scan(); {
+			p.lines <- s.Text()
+		}
+	}()
+	return p
+}
+
+// wait gives the next line that holds all of the words.
+func (p *process) wait(words ...string) string {
+	p.t.Helper()
+	var said []string
+	for deadline := time.After(patience); ; {
+		select {
+		case line := <-p.lines:
+			said = append(said, line)
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+				return line
+			}
+		case <-deadline:
+			p.t.Fatalf("no line with %q came, but:\n%s", words, strings.Join(said, "\n"))
+		}
+	}
+}
+
+// interrupt is Ctrl-C. It holds that the process ends well and leaves neither files nor processes behind.
+func (p *process) interrupt() {
+	p.t.Helper()
+	children := descendants(p.t, p.cmd.Process.Pid)
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("interrupted, it ended with %v", err)
+	}
+	left, err := os.ReadDir(p.temp)
+	// golang.org/x/tools, linked by way of fly-go, makes this folder in test binaries only.
+	left = slices.DeleteFunc(left, func(e os.DirEntry) bool { return e.Name() == "goimports" })
+	if err != nil || len(left) != 0 {
+		p.t.Errorf("it left %v behind, %v", left, err)
+	}
+	for _, pid := range children {
+		if syscall.Kill(pid, 0) == nil {
+			p.t.Errorf("process %d still runs", pid)
+		}
+	}
+}
+
+// descendants are the processes that a process started, as /proc has them.
+func descendants(t *testing.T, pid int) []int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		words := strings.Fields(rest)
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if len(words) > 1 && words[0] != "Z" && words[1] == strconv.Itoa(pid) {
+			all = append(append(all, child), descendants(t, child)...)
+		}
+	}
+	return all
+}
+
+func TestInterruptedLocalLeavesNothing(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, "local")
+	p.wait("created", "hello", "http://127.0.0.1:")
+	if _, err := os.Stat("/proc/self/stat"); err == nil && len(descendants(t, p.cmd.Process.Pid)) == 0 {
+		t.Error("hello is no process of its own")
+	}
+	p.interrupt()
+}
+
+func TestInterruptedSimAndMonitorLeaveNothing(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, "sim", "--listen", "127.0.0.1:0")
+	p.wait("a simulated Fly answers at")
+	p.interrupt()
+	p = start(t, []string{"REDIS_URL=" + queuetest.Embedded(t), "FLYCD_WEBHOOK_SECRET=s", "FLY_API_TOKEN=the-token-of-the-test", "PORT=0"}, "monitor")
+	p.wait("monitoring: POST /webhook on")
+	p.interrupt()
+}
+
+func TestLocalDeploysWhatIsSaved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "app.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifest := func(color string) string {
+		return fmt.Sprintf("app: paint\nprimary_region: arn\nsource: {type: inline-docker-file, inline: FROM scratch}\nmachines: {count: 1}\nenv: {COLOR: %s}\n", color)
+	}
+	save(manifest("red"))
+	p := start(t, nil, "local", dir)
+	p.wait("created", "paint")
+	save(manifest("blue"))
+	p.wait("updated", "paint", "env.COLOR: red → blue")
+	save(manifest("[blue"))
+	p.wait("rejected", "app.yaml:", "is not valid YAML")
+	save(manifest("green"))
+	p.wait("updated", "paint", "env.COLOR: blue → green")
+	p.interrupt()
+}
