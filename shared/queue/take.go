@@ -98,6 +98,8 @@ type DueReport struct {
 	// Lapsed attempts passed their deadline; Released jobs had been delayed; Reclaimed entries had
 	// been left behind by a crash.
 	Lapsed, Released, Reclaimed int
+	// Active is the number of jobs that were active at the end of it.
+	Active int
 	// More is true when the bound of a pass was reached: run it again.
 	More bool
 	// NextDue is when the next deadline passes, on this machine's clock; zero when there is none.
@@ -114,7 +116,7 @@ func (q *Queue) Due(ctx context.Context) (DueReport, error) {
 	if err != nil {
 		return DueReport{}, fmt.Errorf("run due pass: %w", err)
 	}
-	r := DueReport{Lapsed: int(reply[0]), Released: int(reply[1]), Reclaimed: int(reply[2]), More: reply[3] == 1}
+	r := DueReport{Lapsed: int(reply[0]), Released: int(reply[1]), Reclaimed: int(reply[2]), More: reply[3] == 1, Active: int(reply[5])}
 	if reply[4] >= 0 {
 		r.NextDue = start.Add(time.Duration(reply[4]) * time.Millisecond)
 	}

@@ -5,7 +5,7 @@
 -- ARGV[2]  most lost attempts
 -- ARGV[3]  first backoff in milliseconds
 -- ARGV[4]  seconds that an ended job is kept
--- Returns  {lapsed, released, reclaimed, more 0|1, ms until something is due or -1}
+-- Returns  {lapsed, released, reclaimed, more 0|1, ms until something is due or -1, active}
 
 local at, limit = now(), tonumber(ARGV[1])
 
@@ -62,6 +62,17 @@ local function reclaim(stream)
   return n
 end
 
+-- strays tells whether more entries were read than jobs are active: each active job has one. It
+-- saves every pass from looking at all of them.
+local function strays()
+  local read = 0
+  for _, stream in ipairs({ 'jobs', 'jobs:low' }) do
+    local summary = redis.pcall('XPENDING', P .. stream, GROUP)
+    read = read + (not summary.err and summary[1] or 0)
+  end
+  return read > redis.call('ZCARD', P .. 'active')
+end
+
 -- wait gives the milliseconds until the first member of a zset is due.
 local function wait(key)
   local first = redis.call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
@@ -69,7 +80,8 @@ local function wait(key)
 end
 
 local lapsed, released = lapse(), release()
-local reclaimed = reclaim('jobs') + reclaim('jobs:low')
+local reclaimed = strays() and reclaim('jobs') + reclaim('jobs:low') or 0
 local a, b = wait('active'), wait('delayed')
 local next_due = (a < 0 or (b >= 0 and b < a)) and b or a
-return { lapsed, released, reclaimed, (lapsed >= limit or released >= limit) and 1 or 0, next_due }
+return { lapsed, released, reclaimed, (lapsed >= limit or released >= limit) and 1 or 0, next_due,
+  redis.call('ZCARD', P .. 'active') }
