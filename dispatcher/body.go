@@ -13,11 +13,12 @@ import (
 const (
 	// maxBody is the largest payload that GitHub sends.
 	maxBody = 25 << 20
-	// smallBody is what a body may have without asking: nearly every delivery is far below.
-	smallBody = 256 << 10
+	// smallBody is what a body may have without asking: nearly every delivery is far below. The thousand
+	// requests that fly.dispatcher.toml lets in at once take 64 MB at the most.
+	smallBody = 64 << 10
 	// largeBodies is how many larger ones may be held at once: anybody can send one, and the
 	// dispatcher has little memory.
-	largeBodies = 3
+	largeBodies = 2
 	// defaultBodyWithin is how long a sender may take.
 	defaultBodyWithin = 15 * time.Second
 )
@@ -67,7 +68,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, within time.Durati
 // enter waits a moment for one of the places for large bodies.
 func (b *bodies) enter(ctx context.Context) (leave func(), err error) {
 	b.once.Do(func() { b.large = make(chan struct{}, largeBodies) })
-	timer := time.NewTimer(2 * time.Second)
+	timer := time.NewTimer(4 * time.Second)
 	defer timer.Stop()
 	select {
 	case b.large <- struct{}{}:

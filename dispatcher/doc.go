@@ -20,7 +20,7 @@
 // Who may do what: POST /webhook takes deliveries that a forge signed. POST /next takes a bearer
 // token that can do nothing but start a due pass; a finishing runner asks for it, and it is held for
 // up to a minute while something becomes due. GET /healthz answers always, with ?deep it asks Redis
-// and Fly. Metrics are served on a listener of their own, on the private network.
+// and Fly, at most once in five seconds. Metrics are served on a listener of their own, on the private network.
 //
 // Bodies and secrets are never logged.
 package dispatcher

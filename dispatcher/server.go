@@ -73,6 +73,7 @@ type Server struct {
 	bodies  bodies
 	due     passes
 	counts  counts
+	health  health
 	watcher atomic.Pointer[chan struct{}]
 	stop    sync.Once
 	stopped chan struct{}
