@@ -114,8 +114,9 @@ func (s *Server) pass(ctx context.Context, p *pass) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	launches := &sync.WaitGroup{}
-	p.err = s.overdue(ctx, p)
-	if p.err == nil {
+	var free bool
+	free, p.err = s.overdue(ctx, p)
+	if p.err == nil && free {
 		p.err = s.take(ctx, p, launches)
 	}
 	s.counts.pass(p.err)
@@ -126,12 +127,14 @@ func (s *Server) pass(ctx context.Context, p *pass) {
 	})
 }
 
-func (s *Server) overdue(ctx context.Context, p *pass) error {
+// overdue catches up with the clock, and reports whether another runner may be launched then.
+func (s *Server) overdue(ctx context.Context, p *pass) (free bool, err error) {
 	for range dueRounds {
 		d, err := s.Queue.Due(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
+		free = d.Active < positive(s.MaxRunners, defaultMaxRunners)
 		p.report.Lapsed += d.Lapsed
 		p.report.Released += d.Released
 		p.report.NextDue = d.NextDue
@@ -139,7 +142,7 @@ func (s *Server) overdue(ctx context.Context, p *pass) error {
 			break
 		}
 	}
-	return nil
+	return free, nil
 }
 
 // take takes as many jobs as there are free slots, in one command, and launches each, until none
@@ -184,31 +187,35 @@ func (d *passes) more() int {
 	}
 }
 
-// launch makes the machine for a job that was taken.
-func (s *Server) launch(ctx context.Context, l queue.Launch) error {
+// launch makes the machine for a job that was taken, and says when the job is to be looked at again.
+func (s *Server) launch(ctx context.Context, l queue.Launch) (due time.Time, err error) {
 	began := time.Now()
 	m, err := s.Runners.Launch(ctx, launch.Runner{Job: l.Job, Attempt: l.Attempt, Deadline: l.RunDeadline})
 	s.counts.launch(err)
 	if err == nil {
 		s.Log.InfoContext(ctx, "launched", "job", l.Job.ID, "subject", l.Job.Subject(), "attempt", l.Attempt, "machine", m.ID, "ms", time.Since(began).Milliseconds())
-		return nil
+		return l.Deadline, nil
 	}
 	s.Log.ErrorContext(ctx, "not launched", "job", l.Job.ID, "subject", l.Job.Subject(), "attempt", l.Attempt, "error", err.Error())
 	if !errors.Is(err, launch.ErrNothingMade) {
 		// There may be a machine: its claim or the start deadline decides.
-		return err
+		return l.Deadline, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if back := s.Queue.Unlaunch(ctx, l); back != nil {
 		s.Log.ErrorContext(ctx, "not given back", "job", l.Job.ID, "attempt", l.Attempt, "error", back.Error())
+		return l.Deadline, err
 	}
-	return err
+	return time.Now().Add(s.Queue.Times.Unlaunch), err
 }
 
-func (p *pass) count(err error) {
+func (p *pass) count(due time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if next := p.report.NextDue; next.IsZero() || due.Before(next) {
+		p.report.NextDue = due
+	}
 	if err != nil {
 		p.report.Failed++
 		return
