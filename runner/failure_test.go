@@ -2,9 +2,12 @@ package runner_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/gigurra/flycd/runner"
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
@@ -118,6 +121,31 @@ func TestSecondRunnerIsRefused(t *testing.T) {
 		}
 		if n := h.GitRequests.Asks(); n != 0 {
 			h.t.Errorf("the second runner asked for %d repositories, want none", n)
+		}
+	})
+}
+
+// Broken when: the wish that follows a cancelled launch waits for a webhook, as its refused runner asks nobody.
+func TestRefusedRunnerAsksForTheNext(t *testing.T) {
+	onBoth(t, func(h *house) {
+		asked := 0
+		dispatcher := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+		defer dispatcher.Close()
+		config := h.Repo("config")
+		h.roots = []job.Config{{Repo: config.URL}}
+		first := h.push(config, config.Commit(map[string]string{"web/app.yaml": "a"}))
+		l, _ := h.take()
+		second := h.push(config, config.Commit(map[string]string{"web/app.yaml": "b"}))
+		if _, err := h.queue.Cancel(h.t.Context(), first.Jobs[0].ID); err != nil {
+			h.t.Fatal(err)
+		}
+		r := h.runner(l)
+		r.Next = runner.Next{URL: dispatcher.URL}
+		if err := r.Run(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		if next := h.record(second.Jobs[0].ID); asked != 1 || next.State != queue.Waiting {
+			h.t.Errorf("the dispatcher was asked %d times while the next job is %s, want once and waiting", asked, next.State)
 		}
 	})
 }

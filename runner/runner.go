@@ -55,6 +55,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	claim, err := r.claim(ctx)
 	if errors.Is(err, queue.ErrRefused) {
 		slog.New(slog.NewTextHandler(r.Out, nil)).InfoContext(ctx, "refused", "job", string(r.Job), "why", err.Error())
+		// The refusal of a cancelled job lets its successor wait, which nobody else may be awake for.
+		r.ask(ctx)
 		return nil
 	}
 	if err != nil {
