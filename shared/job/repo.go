@@ -33,15 +33,15 @@ func repoKey(repo string) string {
 		return visible(path.Clean(repo))
 	}
 	var host, p string
-	if m := schemeForm.FindStringSubmatch(repo); m != nil {
-		host, p, _ = strings.Cut(m[2], "/")
-		if strings.EqualFold(m[1], "file") {
+	if scheme, rest, ok := cutScheme(repo); ok {
+		host, p, _ = strings.Cut(rest, "/")
+		if strings.EqualFold(scheme, "file") {
 			return visible(path.Clean("/" + p))
 		}
 		p, _, _ = strings.Cut(p, "#")
 		p, _, _ = strings.Cut(p, "?")
 		host, p = splitPort(afterAt(host), p)
-	} else if m := scpForm.FindStringSubmatch(repo); m != nil {
+	} else if m := cutScp(repo); m != nil {
 		host, p = m[1], m[2]
 	} else {
 		host, p, _ = strings.Cut(repo, "/")
@@ -54,6 +54,23 @@ func repoKey(repo string) string {
 		key = strings.TrimRight(key, "/")
 	}
 	return key
+}
+
+// cutScheme is schemeForm, and cutScp is scpForm, without the price of it for the usual spellings: a webhook
+// needs its repository's key several times.
+func cutScheme(repo string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(repo, "://")
+	if ok && scheme != "https" {
+		ok = schemeForm.MatchString(repo)
+	}
+	return scheme, rest, ok && !strings.Contains(rest, "\n")
+}
+
+func cutScp(repo string) []string {
+	if !strings.Contains(repo, ":") {
+		return nil
+	}
+	return scpForm.FindStringSubmatch(repo)
 }
 
 // afterAt drops credentials.
@@ -74,15 +91,22 @@ func splitPort(host, p string) (string, string) {
 
 // visible escapes what would break a line, a field or a terminal.
 func visible(s string) string {
+	if !strings.ContainsFunc(s, hidden) {
+		return s
+	}
 	var b strings.Builder
 	for _, r := range s {
-		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == unicode.ReplacementChar {
+		if hidden(r) {
 			fmt.Fprintf(&b, "%%%02x", r)
 			continue
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+func hidden(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == unicode.ReplacementChar
 }
 
 // ID names a config tree in keys and on screens: host/path, then @ref and #folder where they are
