@@ -1,0 +1,120 @@
+package examples_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/deploy/deploytest"
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+// apps are the examples, each with the apps it has and the machines that they run on.
+func apps() map[string]map[string]int {
+	return map[string]map[string]int{
+		"hello":        {"hello": 1},
+		"image":        {"whoami": 1},
+		"monorepo":     {"shop-api": 2, "shop-web": 1},
+		"environments": {"bookings-api-dev": 1, "bookings-web-dev": 1, "bookings-api-prod": 4, "bookings-web-prod": 4},
+		"worker":       {"thumbs": 3},
+		"volume":       {"notes": 1},
+		"private":      {"ledger": 2},
+	}
+}
+
+func TestEveryExampleIsDeployedOnce(t *testing.T) {
+	t.Parallel()
+	folders, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, f := range folders {
+		if !f.IsDir() {
+			continue
+		}
+		seen++
+		t.Run(f.Name(), func(t *testing.T) {
+			t.Parallel()
+			if text, err := os.ReadFile(filepath.Join(f.Name(), "README.md")); err != nil || !strings.Contains(string(text), "flycd ") {
+				t.Errorf("its README shows no command: %v", err)
+			}
+			deployExample(t, f.Name(), apps()[f.Name()])
+		})
+	}
+	if got, want := seen, len(apps()); got != want {
+		t.Errorf("%d examples, want %d", got, want)
+	}
+}
+
+// deployExample deploys every app of an example twice: created, then unchanged without a write.
+func deployExample(t *testing.T, name string, want map[string]int) {
+	t.Helper()
+	w := deploytest.New(t, flysim.Options{})
+	client := w.Source()
+	folder, err := deploy.OpenFolder(t.Context(), client, here(t, w, name), manifest.Options{})
+	if err != nil || len(folder.Problems) != 0 {
+		t.Fatalf("read: %v %v", err, folder.Problems)
+	}
+	defer func() { _ = folder.Close() }()
+	d := &deploy.Deployer{Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry}}
+	for _, outcome := range []job.Outcome{job.Created, job.Unchanged} {
+		w.FlyRequests.Reset()
+		for _, e := range folder.Apps {
+			j := job.Job{ID: job.SaltedID(job.Deploy, e.App.Name, string(outcome)), Kind: job.Deploy, App: e.App.Name, Config: job.Config{Repo: folder.Path()}}
+			res, err := d.Deploy(t.Context(), deploy.Request{Job: j, Folder: folder, Final: true})
+			if err != nil || res.Outcome != outcome {
+				t.Fatalf("%s is %s, want %s: %s, %v", e.App.Name, res.Outcome, outcome, res.Detail, err)
+			}
+		}
+		if writes := w.FlyRequests.Writes(); outcome == job.Unchanged && len(writes) != 0 {
+			t.Errorf("nothing changed, and yet: %v", writes)
+		}
+	}
+	got := map[string]int{}
+	for _, a := range w.Sim.State().Apps {
+		got[a.Name] = len(a.Machines)
+	}
+	for app, machines := range want {
+		if got[app] != machines {
+			t.Errorf("%s runs on %d machines, want %d", app, got[app], machines)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("the apps are %v, want %v", got, want)
+	}
+}
+
+// here copies an example, with its images in the registry of this test.
+func here(t *testing.T, w *deploytest.World, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(name)); err != nil {
+		t.Fatal(err)
+	}
+	images := regexp.MustCompile(`image: "(?:ghcr\.io/)?([a-z/-]+:[^"]+)"`)
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.Name() != "app.yaml" {
+			return err
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		text = images.ReplaceAllFunc(text, func(found []byte) []byte {
+			return []byte(`image: "` + w.Image(string(images.FindSubmatch(found)[1])) + `"`)
+		})
+		return os.WriteFile(p, text, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
