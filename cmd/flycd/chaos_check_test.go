@@ -28,6 +28,9 @@ func (c *chaos) settle() {
 		}
 		return quiet > 10
 	})
+	c.mu.Lock()
+	c.calm = false // the last dispatcher stays
+	c.mu.Unlock()
 	c.t.Logf("settled %s after the storm", time.Since(began).Round(time.Millisecond))
 }
 

@@ -128,7 +128,7 @@ func (c *chaos) send(d delivery) {
 		return
 	}
 	d.body = body
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(rand.N(300 * time.Millisecond)) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(rand.N(300 * time.Millisecond)) {
 		wait := time.Minute
 		if rand.IntN(8) == 0 {
 			wait = rand.N(50 * time.Millisecond)

@@ -55,6 +55,8 @@ type chaos struct {
 	killsOf     map[job.ID]int
 	killed      int
 	dispatchers int
+	// calm is true once every delivery was taken.
+	calm bool
 }
 
 func newChaos(t *testing.T, url string, size chaosSize) *chaos {
@@ -156,7 +158,7 @@ func (c *chaos) start() {
 	loop(500*time.Millisecond, func() { _, _ = c.front.server().Due(c.t.Context()) })
 	sweeper := c.dispatcher(c.open())
 	loop(time.Second, func() { _, _ = sweeper.Sweep(c.t.Context()) })
-	loop(2*time.Second, c.restart)
+	loop(1500*time.Millisecond, c.restart)
 	c.t.Cleanup(func() {
 		close(done)
 		work.Wait()
@@ -167,9 +169,16 @@ func (c *chaos) start() {
 	})
 }
 
-// restart ends the dispatcher and starts another one. Every other time the old one crashes: its connections
-// to Redis are cut whatever it is doing.
+// restart ends the dispatcher, once it has done something, and starts another one. Every other time the old
+// one crashes: its connections to Redis are cut whatever it is doing.
 func (c *chaos) restart() {
+	const each = 12
+	c.mu.Lock()
+	due := len(c.answers) >= c.dispatchers*each || c.calm
+	c.mu.Unlock()
+	if !due {
+		return
+	}
 	c.dispatchers++
 	if c.dispatchers%2 == 0 {
 		_ = c.front.swap(c.dispatcher(c.open())).Queue.Close()
