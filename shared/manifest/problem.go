@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -35,10 +36,18 @@ func (p Problem) String() string {
 	}
 	b.WriteString(": ")
 	if p.Key != "" {
-		b.WriteString(p.Key + ": ")
+		b.WriteString(visible(p.Key) + ": ")
 	}
 	b.WriteString(p.Text)
 	return b.String()
+}
+
+// visible quotes a key that would break a line or a terminal.
+func visible(key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 // Problems is an error that lists everything that is wrong with a tree, a line each. No attempt can

@@ -52,7 +52,7 @@ func parseSpelling(repo string) (remote, error) {
 		return remote{scheme: "file", path: path.Clean(repo)}, nil
 	}
 	if !strings.Contains(repo, "://") {
-		if m := scpForm.FindStringSubmatch(repo); m != nil {
+		if m := scpForm.FindStringSubmatch(repo); m != nil && strings.Trim(m[3], "/") != "" {
 			return remote{scheme: "ssh", user: m[1], host: m[2], path: m[3]}, nil
 		}
 		return remote{}, job.Rejectf("source.repo %q is no repository URL: expected https://host/owner/name, git@host:owner/name, "+
