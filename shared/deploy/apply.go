@@ -31,7 +31,7 @@ var ErrUntrusted = errors.New("the claim on the job is no longer trusted")
 // nothing is to be changed and everything is proven, Fly is not written to at all.
 func (w *work) change(ctx context.Context) error {
 	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
-		return w.conclude(w.observed, job.Unchanged)
+		return w.conclude(w.observed, w.success())
 	}
 	ch, err := w.Fly.Begin(ctx, w.entry.App.Name)
 	if err != nil {
@@ -45,7 +45,14 @@ func (w *work) change(ctx context.Context) error {
 	outcome := w.success()
 	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
 	w.changes = append(w.changes, linesOf(w.decision)...)
-	done, err := w.applyAll(ctx, ch, w.decision, w.intent.Target.Strategy != "immediate")
+	var done []plan.Step
+	careful := w.intent.Target.Strategy != "immediate"
+	if careful {
+		err = w.proveEarlier(ctx, ch)
+	}
+	if err == nil {
+		done, err = w.applyAll(ctx, ch, w.decision, careful)
+	}
 	if err == nil {
 		err = ch.Prove(ctx, plan.ProofOf(w.observed, w.intent))
 	}
@@ -59,20 +66,24 @@ func (w *work) change(ctx context.Context) error {
 	return w.conclude(o, outcome)
 }
 
-// success tells a first release from a later one, and both from a proof that only had to be waited for.
+// success tells a first release from a later one, and both from a proof that only had to be waited
+// for. What an earlier attempt at the job did is the job's.
 func (w *work) success() job.Outcome {
-	if w.decision.Empty() {
+	if w.decision.Empty() && len(w.earlier()) == 0 {
 		return job.Unchanged
 	}
-	if w.marks.release == 1 && !w.seal.foreign && !mends(w.decision) {
+	if w.marks.release == 1 && !w.seal.foreign && !w.mends() {
 		return job.Created
 	}
 	return job.Updated
 }
 
-// mends reports whether the plan changes machines that are there.
-func mends(p plan.Plan) bool {
-	return slices.ContainsFunc(p.Stages, func(st plan.Stage) bool {
+// mends reports whether the job changes machines that were there before it.
+func (w *work) mends() bool {
+	if slices.ContainsFunc(w.earlier(), func(m plan.Machine) bool { return metaOf(m, plan.MetaPrevious) != "" }) {
+		return true
+	}
+	return slices.ContainsFunc(w.decision.Stages, func(st plan.Stage) bool {
 		return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
 			_, update := s.(plan.UpdateMachine)
 			return update

@@ -40,6 +40,11 @@
 // under the same leases and proves them likewise), and the outcome is failed, because the same bytes
 // would fail again.
 //
+// An attempt may be killed with half of a release rolled out. Each machine's metadata name the job that
+// changed it last, and the version that it had before that job. The next attempt at the job proves what
+// the dead one changed before it changes more, puts those machines back too where it rolls back, and
+// tells created or updated although nothing was left to do. Machines that the dead one made stay.
+//
 // # Syncs
 //
 // A sync reads a whole config tree, writes its entries and routes as a new generation of the catalog,

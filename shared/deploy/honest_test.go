@@ -43,7 +43,7 @@ func TestForeignImageIsDrift(t *testing.T) {
 	b := newBench(t, flysim.Options{})
 	repo := b.Repo("shop")
 	repo.Commit(map[string]string{
-		"app.yaml": "app: shop\norg: personal\nprimary_region: ams\nmachines: {count: 2}\nsource: {type: git, repo: \"" + repo.URL + "\", path: src}\n",
+		"app.yaml":       "app: shop\norg: personal\nprimary_region: ams\nmachines: {count: 2}\nsource: {type: git, repo: \"" + repo.URL + "\", path: src}\n",
 		"src/Dockerfile": "FROM scratch\n",
 	})
 	tree := job.Config{Repo: repo.URL}

@@ -19,7 +19,7 @@ func (w *work) onFailure() string {
 	if p := w.entry.App.OnFailure; p != "" {
 		return p
 	}
-	if w.seal.release > 0 || w.seal.foreign {
+	if w.preceded() {
 		return "rollback"
 	}
 	return "none"
@@ -32,6 +32,7 @@ func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) e
 	if err != nil {
 		return err
 	}
+	done = w.fromStart(ctx, done)
 	undo := plan.Undo(now, done)
 	if undo.Empty() {
 		w.detail += "; nothing had been changed"

@@ -21,7 +21,7 @@ const (
 	metaSourceCommit = "flycd_source_commit"
 	metaRelease      = "flycd_release"
 	metaBuild        = "flycd_build"
-	metaForced       = "flycd_forced"
+	metaJob          = plan.MetaJob
 )
 
 // seal is what the machines of an app say of the deploy that made them: the metadata of the one
@@ -66,7 +66,7 @@ type mark struct {
 	sourceCommit string
 	build        string
 	release      int
-	forced       string
+	job          string
 }
 
 // markOf decides the release number. Going on with a release that was begun, and mending machines
@@ -74,10 +74,10 @@ type mark struct {
 // attempt, take the next.
 func markOf(s seal, m mark, force bool, id job.ID) mark {
 	begun := s.meta[metaDigest] == m.digests.Wanted()
-	m.release, m.forced = s.release, s.meta[metaForced]
+	m.release, m.job = s.release, string(id)
 	switch {
-	case force && m.forced != string(id):
-		m.release, m.forced = s.release+1, string(id)
+	case force && s.meta[metaJob] != m.job:
+		m.release = s.release + 1
 	case !begun:
 		m.release = s.release + 1
 	}
@@ -94,7 +94,7 @@ func (m mark) metadata() map[string]string {
 		metaSourceCommit: m.sourceCommit,
 		metaRelease:      strconv.Itoa(m.release),
 		metaBuild:        m.build,
-		metaForced:       m.forced,
+		metaJob:          m.job,
 	}
 	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
 	return all

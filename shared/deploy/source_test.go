@@ -96,10 +96,11 @@ func TestForceDeploysOnce(t *testing.T) {
 		t.Errorf("release %d, want 2", res.Release)
 	}
 	// the same job again, as after a crash before its result was recorded
+	b.FlyRequests.Reset()
 	res = b.deploy("hello", tree, func(r *deploy.Request) { r.Job = forced })
-	b.expect(res, job.Unchanged)
-	if res.Release != 2 {
-		t.Errorf("release %d after the forced job ran again, want 2", res.Release)
+	b.expect(res, job.Updated)
+	if w := b.FlyRequests.Writes(); res.Release != 2 || len(w) > 0 {
+		t.Errorf("release %d after the forced job ran again, want 2; it wrote %v", res.Release, w)
 	}
 }
 

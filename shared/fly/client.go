@@ -82,6 +82,7 @@ func (o Options) leaseSeconds() int { return int(o.LeaseTTL / time.Second) }
 type Client struct {
 	options Options
 	flaps   *flaps.Client
+	wire    *wire
 	secrets []string
 }
 
@@ -104,7 +105,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the Machines API: %w", err)
 	}
-	return &Client{options: o, flaps: f, secrets: append(toks.GetMacaroonTokens(), toks.GetUserTokens()...)}, nil
+	return &Client{options: o, flaps: f, wire: w, secrets: append(toks.GetMacaroonTokens(), toks.GetUserTokens()...)}, nil
 }
 
 // appName is what Fly allows. fly-go puts names into paths as they are, so nothing else may get

@@ -256,3 +256,29 @@ func TestAFirstDeployThatWasCutOffIsFinished(t *testing.T) {
 		}
 	}
 }
+
+// TestAJobRemembersWhatWasBeforeIt updates a machine twice in one job, and once in another.
+func TestAJobRemembersWhatWasBeforeIt(t *testing.T) {
+	a, _ := deployed(t, worker)
+	update := func(job, value string) map[string]string {
+		want := intent(t, worker+"env: {A: "+value+"}\n")
+		want.Metadata[plan.MetaJob] = job
+		u := stepsOf(mustDiff(t, a.o, want))[0].(plan.UpdateMachine)
+		a.update(u)
+		a.o.Machines[0].InstanceID += "+"
+		if p := mustDiff(t, a.o, want); !p.Empty() {
+			t.Errorf("there is still to do: %v", p.Summary())
+		}
+		want.Metadata[plan.MetaJob] = "another"
+		if p := mustDiff(t, a.o, want); !p.Empty() {
+			t.Errorf("another job alone makes a plan: %v", p.Summary())
+		}
+		return a.o.Machines[0].Config.Metadata
+	}
+	a.o.Machines[0].InstanceID = "v"
+	for _, row := range []struct{ job, value, want string }{{"one", "1", "v"}, {"one", "2", "v"}, {"two", "3", "v++"}} {
+		if m := update(row.job, row.value); m[plan.MetaJob] != row.job || m[plan.MetaPrevious] != row.want {
+			t.Errorf("job %s wrote %s, version %s; want %s", row.job, m[plan.MetaJob], m[plan.MetaPrevious], row.want)
+		}
+	}
+}

@@ -13,7 +13,7 @@
 // replaced, metadata is joined, everything else stays, known to fly-go or not. A machine differs if
 // that result is not what is there, once both are in normal form. The normal form leaves out what
 // never makes a plan: what fly-go does not know, empty against absent, the order of headers, Fly's
-// default restart policy and guest fields, stamps of flyctl's releases, keys that end in _commit, and
+// default restart policy and guest fields, stamps of flyctl's releases, keys that end in _commit, the job, and
 // FLYCD_ names in the environment (the digest in the metadata speaks for them). Images are compared
 // by digest. A new commit alone therefore plans nothing.
 //

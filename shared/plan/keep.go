@@ -46,6 +46,7 @@ func updateOf(want Intent, m Machine, config *flygo.MachineConfig) (UpdateMachin
 	if err != nil {
 		return UpdateMachine{}, err
 	}
+	remember(laid, have, m.InstanceID)
 	update := UpdateMachine{App: want.Target.App, Machine: m, SkipLaunch: !awake(m)}
 	if update.Config, update.Raw, err = sendable(laid); err != nil {
 		return UpdateMachine{}, err

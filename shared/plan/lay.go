@@ -105,6 +105,25 @@ func layMetadata(out, want object) {
 	out["metadata"] = metadata
 }
 
+// The metadata by which a later attempt at a job knows what an earlier one changed, and the version
+// that each machine had before the job.
+const (
+	MetaJob      = "flycd_job"
+	MetaPrevious = "flycd_previous"
+)
+
+// remember writes down the version that is updated, where the job has not updated the machine before.
+func remember(out, have object, version string) {
+	metadata, old := child(out, "metadata"), child(have, "metadata")
+	switch id := text(metadata, MetaJob); {
+	case id == "":
+	case text(old, MetaJob) != id && version != "":
+		metadata[MetaPrevious] = version
+	case text(old, MetaPrevious) != "":
+		metadata[MetaPrevious] = text(old, MetaPrevious)
+	}
+}
+
 // layStandby keeps a standby what it is, unless its group has services now: then it becomes a
 // machine like the others.
 func layStandby(out, have object, services bool) {

@@ -172,3 +172,16 @@ func TestZeroPlanChangesNothing(t *testing.T) {
 		t.Errorf("got %s", lines(p))
 	}
 }
+
+// TestUndoPutsTheImageBackAndNotItsTag holds for machines of flyctl's, whose config names a tag alone.
+func TestUndoPutsTheImageBackAndNotItsTag(t *testing.T) {
+	a, _ := deployed(t, worker)
+	a.edit(0, func(c map[string]any) { c["image"] = "nginx:1.27" })
+	begun := stepsOf(mustDiff(t, a.o, intent(t, worker+"env: {A: b}\n")))
+	a.applyAll(plan.Plan{Stages: []plan.Stage{{Steps: begun}}})
+	u := stepsOf(plan.Undo(a.o, begun))[0].(plan.UpdateMachine)
+	want := "nginx:1.27@" + begun[0].(plan.UpdateMachine).Machine.ImageRef.Digest
+	if u.Config.Image != want || !strings.Contains(string(u.Raw), want) {
+		t.Errorf("it is put back to %s (%s), want %s", u.Config.Image, u.Raw, want)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	flygo "github.com/superfly/fly-go"
 )
 
 // forget takes out of two normal forms what only Fly knows, and metadata that nobody asked for.
@@ -89,9 +91,21 @@ func (u *undo) restore(app string, old Machine) {
 	if err != nil || len(change) == 0 {
 		return
 	}
-	u.back = append(u.back, UpdateMachine{
-		App: app, Machine: have, Config: old.Config, Raw: rawBytes(old), Changes: change, SkipLaunch: !awake(old),
-	})
+	config, raw, err := pin(old)
+	if err != nil {
+		return
+	}
+	u.back = append(u.back, UpdateMachine{App: app, Machine: have, Config: config, Raw: raw, Changes: change, SkipLaunch: !awake(old)})
+}
+
+// pin gives the machine's config with its image by digest: what a tag means may have changed since.
+func pin(old Machine) (*flygo.MachineConfig, json.RawMessage, error) {
+	o, err := rawOf(old)
+	if err != nil {
+		return nil, nil, err
+	}
+	o["image"] = pinned(old)
+	return sendable(o)
 }
 
 // undoChanges lists what differs between now and before; an error means that one of them is not a
@@ -124,23 +138,16 @@ func pinned(m Machine) string {
 	return m.Config.Image
 }
 
-func rawBytes(m Machine) json.RawMessage {
-	if len(m.Raw) > 0 {
-		return m.Raw
-	}
-	raw, err := json.Marshal(m.Config)
-	if err != nil {
-		return nil
-	}
-	return raw
-}
-
 // remake creates a machine again that is gone.
 func (u *undo) remake(app string, old Machine) {
 	if _, ok := byID(u.now, old.ID); ok || old.Config == nil {
 		return
 	}
-	step := CreateMachine{App: app, Name: old.Name, Group: old.ProcessGroup(), Region: old.Region, Config: old.Config, SkipLaunch: !awake(old)}
+	config, _, err := pin(old)
+	if err != nil {
+		return
+	}
+	step := CreateMachine{App: app, Name: old.Name, Group: old.ProcessGroup(), Region: old.Region, Config: config, SkipLaunch: !awake(old)}
 	if len(old.Config.Mounts) > 0 {
 		step.Volume = old.Config.Mounts[0].Name
 	}
