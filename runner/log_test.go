@@ -117,6 +117,59 @@ func TestLogWaitsForRedisWithinBounds(t *testing.T) {
 	}
 }
 
+// chatty is Redis that does not answer while the job says much.
+type chatty struct{ book *logbook }
+
+func (c chatty) Append(context.Context, job.ID, []string) error {
+	for range keptLines {
+		fmt.Fprintln(c.book, "meanwhile")
+	}
+	return errors.New("no answer")
+}
+
+// Broken when: what is said while Redis does not answer is kept beyond the bound, a batch for each try.
+func TestLongOutageKeepsTheLogWithinBounds(t *testing.T) {
+	l := &logbook{out: io.Discard}
+	l.to = chatty{l}
+	fmt.Fprintln(l, "first")
+	for range 3 {
+		l.flush(t.Context())
+		if len(l.lines) != keptLines || l.lines[0] != "first" {
+			t.Fatalf("%d lines are kept from %q on, want the first %d", len(l.lines), l.lines[0], keptLines)
+		}
+	}
+	d := &deaf{}
+	l.to = d
+	l.flush(t.Context())
+	if got, want := d.lines[len(d.lines)-1], fmt.Sprintf("(%d lines were lost while Redis did not answer)", 2*keptLines+1); got != want {
+		t.Errorf("%d lines, the last is %q, want %q", len(d.lines), got, want)
+	}
+}
+
+// Broken when: a line that is cut in a secret shows its halves.
+func TestCutLineTellsNoSecret(t *testing.T) {
+	const secret = "0123456789-secret-9876543210"
+	for at := longLine - len(secret) - 40; at < longLine+40; at++ {
+		var out bytes.Buffer
+		l := &logbook{to: &deaf{}, redact: NewRedactor(secret, "hunter22"), out: &out}
+		text := strings.Repeat("a", at) + secret + strings.Repeat("b", longLine)
+		for len(text) > 0 {
+			n := min(len(text), 1000)
+			if _, err := io.WriteString(l, text[:n]); err != nil {
+				t.Fatal(err)
+			}
+			text = text[n:]
+		}
+		if _, err := io.WriteString(l, "\n"); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.ReplaceAll(out.String(), "\n", "")
+		if want := strings.Repeat("a", at) + "[secret]" + strings.Repeat("b", longLine); whole != want {
+			t.Fatalf("with a secret at %d the log has %d characters, want %d: %.100q", at, len(whole), len(want), strings.Trim(whole, "ab"))
+		}
+	}
+}
+
 func TestNextIsAskedWithTheToken(t *testing.T) {
 	var asked []string
 	fail := 1

@@ -56,18 +56,30 @@ func (l *logbook) open(ctx context.Context) {
 func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.partial = append(l.partial, p...)
+	text := append(l.partial, p...)
 	for {
-		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
-		if !found && len(l.partial) < longLine {
-			return len(p), nil
-		}
+		line, rest, found := bytes.Cut(text, []byte("\n"))
 		if !found {
-			line, rest = l.partial[:longLine], l.partial[longLine:]
+			break
 		}
 		l.add(string(line))
-		l.partial = append([]byte(nil), rest...)
+		text = rest
 	}
+	for len(text) >= longLine+l.redact.longest {
+		text = l.cut(text)
+	}
+	l.partial = append(l.partial[:0], text...)
+	return len(p), nil
+}
+
+// cut adds the beginning of a line that is too long, and gives the rest. What may be the beginning of a
+// secret goes with the rest.
+func (l *logbook) cut(text []byte) []byte {
+	most := longLine + l.redact.longest
+	head := l.redact.Redact(string(text[:most]))
+	n := max(len(head)-l.redact.longest, 0)
+	l.add(head[:n])
+	return append([]byte(head[n:]), text[most:]...)
 }
 
 func (l *logbook) add(line string) {
@@ -105,12 +117,13 @@ func (l *logbook) run(ctx context.Context) {
 // flush sends what waits. What Redis did not take waits for the next time.
 func (l *logbook) flush(ctx context.Context) {
 	l.mu.Lock()
-	batch := l.lines
-	if l.dropped > 0 {
-		batch = append(batch, fmt.Sprintf("(%d lines were lost while Redis did not answer)", l.dropped))
-	}
+	lines, dropped := l.lines, l.dropped
 	l.lines, l.dropped = nil, 0
 	l.mu.Unlock()
+	batch := lines
+	if dropped > 0 {
+		batch = append(batch, fmt.Sprintf("(%d lines were lost while Redis did not answer)", dropped))
+	}
 	if len(batch) == 0 {
 		return
 	}
@@ -119,7 +132,9 @@ func (l *logbook) flush(ctx context.Context) {
 	if err := l.to.Append(ctx, l.id, batch); err != nil {
 		fmt.Fprintf(l.out, "append log: %s\n", l.redact.Redact(err.Error()))
 		l.mu.Lock()
-		l.lines = append(batch, l.lines...)
+		lines = append(lines, l.lines...)
+		l.lines = lines[:min(len(lines), keptLines)]
+		l.dropped += dropped + len(lines) - len(l.lines)
 		l.mu.Unlock()
 	}
 }

@@ -11,7 +11,11 @@ import (
 const shortestSecret = 6
 
 // Redactor takes known secret values out of text. The zero value takes nothing out.
-type Redactor struct{ replacer *strings.Replacer }
+type Redactor struct {
+	replacer *strings.Replacer
+	// longest is the length of the longest value.
+	longest int
+}
 
 // NewRedactor knows the values, each also as a URL and as base64 would carry it, and the parts of
 // those that are lists (FLY_API_TOKEN holds several macaroons) or URLs with a password.
@@ -28,11 +32,14 @@ func NewRedactor(values ...string) Redactor {
 	}
 	// Longer forms first, so that no tail of one remains.
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	if len(forms) == 0 {
+		return Redactor{}
+	}
 	pairs := make([]string, 0, 2*len(forms))
 	for _, f := range slices.Compact(forms) {
 		pairs = append(pairs, f, "[secret]")
 	}
-	return Redactor{strings.NewReplacer(pairs...)}
+	return Redactor{replacer: strings.NewReplacer(pairs...), longest: len(forms[0])}
 }
 
 // Redact gives text without the values.
