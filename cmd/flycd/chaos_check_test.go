@@ -77,6 +77,9 @@ func (c *chaos) checkJobs() {
 		}
 	}
 	c.t.Logf("jobs: %v", outcomes)
+	if broken, err := c.eye.Audit(ctx); err != nil || len(broken) > 0 {
+		c.t.Errorf("the layout's rules are broken: %v, %v", broken, err)
+	}
 	for name, n := range map[string]func() (int64, error){
 		"jobs": c.rdb.XLen(ctx, "flycd:jobs").Result, "jobs:low": c.rdb.XLen(ctx, "flycd:jobs:low").Result,
 		"active": c.rdb.ZCard(ctx, "flycd:active").Result, "delayed": c.rdb.ZCard(ctx, "flycd:delayed").Result,
