@@ -109,6 +109,9 @@ func mutations() []mutation {
 		{"write.lua", "if redis.call('HEXISTS', P .. 'catalog:' .. config .. ':' .. current, app) == 1 then return true end", "if true then return true end", "ClaimMovesWhenTheTreeDropsTheApp"},
 		{"write.lua", "at - tonumber(list[i + 1]) < tonumber(ARGV[3])", "false", "UnfinishedGenerationKeepsItsClaimForAWhile"},
 		{"switch.lua", "compare(mine,", "math.max(0, ", "OlderGenerationNeverReplacesANewer"},
+		{"enter.lua", "if busy then return busy end", "", "NobodyEntersABusyApp"},
+		{"enter.lua", "redis.call('HSET', P .. ARGV[3], 'active', ARGV[1], 'active_kind', ARGV[2])", "", "EnteredJobTakesTheAppsPlace"},
+		{"enter.lua", "'lost', ARGV[8]", "'lost', 0", "EnteredJobHasOneAttempt"},
 		{"append.lua", "for i = 4, #ARGV do", "for i = 5, #ARGV do", "LogIsReadInOrder"},
 	}
 }

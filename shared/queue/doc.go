@@ -50,7 +50,7 @@
 //	flycd:active              zset    launching and claimed jobs by deadline (ms)
 //	flycd:delayed             zset    delayed jobs by the time that they wait again (ms)
 //	flycd:job:<id>            hash    job (JSON), kind, subject, state, stream, entry, attempt,
-//	                                  failed, lost, machine, fence, queued launched claimed ended due
+//	                                  failed, lost, machine, fence, queued launched claimed ended due entered
 //	                                  deadline (ms), time before after (order), side, cancel, result
 //	                                  (JSON), detail, digest, commits, image, release, superseded_by
 //	flycd:log:<id>            stream  field line; about 10,000 lines

@@ -24,7 +24,8 @@ local function check(id)
   if active(j.state) ~= (s[1] == id) then broken(id, 'is ' .. j.state .. ', active of ' .. j.subject .. ' is ' .. (s[1] or 'none')) end
   if pending(j.state) ~= (s[2] == id) then broken(id, 'is ' .. j.state .. ', next of ' .. j.subject .. ' is ' .. (s[2] or 'none')) end
   if (j.state == 'delayed') ~= (in_delayed and true or false) then broken(id, 'is ' .. j.state .. ', the delayed set differs') end
-  if (j.state == 'waiting' or active(j.state)) ~= (queued and true or false) then broken(id, 'is ' .. j.state .. ', its entry differs') end
+  local entered = redis.call('HGET', P .. 'job:' .. id, 'entered') -- such a job never waits
+  if (j.state == 'waiting' or active(j.state) and not entered) ~= (queued and true or false) then broken(id, 'is ' .. j.state .. ', its entry differs') end
   if j.state == 'parked' and not s[1] then broken(id, 'is parked behind nothing') end
   if j.state == 'waiting' and s[1] then broken(id, 'waits although ' .. s[1] .. ' is active') end
   if (redis.call('TTL', P .. 'job:' .. id) > 0) ~= (ended[j.state] or false) then broken(id, 'is ' .. j.state .. ', its TTL differs') end
