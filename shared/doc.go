@@ -37,6 +37,41 @@
 // slow disk; cmd/flycd links neither BuildKit nor sops, so that go run compiles in a minute.
 // Simulators are importable only from tests and from the local mode.
 //
+// # Invariants
+//
+// Each has tests that were seen to fail when it is broken; cmd/flycd's TestChaosEndsOnTheNewestCommits holds
+// 1 to 5 together, and queue's TestBrokenScriptIsNoticed breaks every script of the queue again and again.
+//
+//	 1  a 2xx means the jobs are in       dispatcher  FullRedisAcceptsNothing, WithoutRedisNothingIsAccepted,
+//	                                                  FirstPushToAnEmptyRedisIsLaunched, WedgedFlyDoesNotHoldTheAnswer
+//	 2  at least once, idempotent         launch      NoFaultMakesASecondMachine, ConflictIsAdopted
+//	                                      queue       MachineThatComesLateIsRefused, ReplayAnswersTheSame
+//	 3  one deployer of an app at a time  queue       NewJobParksWhileAnotherIsActive, SilentHolderLosesJob
+//	                                      fly         LeasedAppIsRefusedToOthers, WhoWaitsReadsAgain,
+//	                                                  UpdateCarriesNonceAndVersion, NoWriteStartsThatTrustCannotOutlast
+//	                                      deploy      NothingIsChangedWithoutTrust
+//	 4  the newest wish wins              queue       NewestWishWins, EveryOrderOfMoves
+//	                                      runner      PushesOfOneSecondEndAtTheHead, ConfigForcedBackIsDeployed,
+//	                                                  LateOldPushIsSuperseded, SignalledRunnerGivesBack
+//	 5  every active job ends             queue       LaunchThatNeverBootsIsTriedAgain, OverrunningAttemptLosesItsHold
+//	                                      dispatcher  DuePassLetsLaunchesLapse
+//	                                      runner      KilledRunnerIsFinishedByNextAttempt
+//	 6  orphans, never on one sighting    dispatcher  MachineWithoutAJobIsEndedOnTheSecondSighting,
+//	                                                  LaunchWithoutAMachineIsGivenUpOnTheSecondSighting,
+//	                                                  UnreadableListEndsNothing
+//	 7  a partial read shrinks nothing    deploy      PartialReadShrinksNothing, SyncThatCrashedIsRepairedByRunningAgain
+//	                                      runner      PrunedAndAddedAgain
+//	 8  success is proven                 plan        ProofFailsWhereOneThingIsWrong
+//	                                      fly         ProofFailsUnlessAllOfItIsTrue
+//	                                      deploy      DriftIsMendedWithoutRelease
+//	 9  no secret is seen                 runner      NoSecretIsTold
+//	                                      manifest    RawSecretsAreSeenNowhere
+//	                                      cmd         NoSecretIsHandedToRunners
+//	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
+//	11  bad input stops nobody            runner      BadAppsStopNobody, PanicEndsOneJob
+//	                                      queue       PoisonNeverBlocks
+//	                                      deploy      RejectedWithASentence
+//
 // A room is added when a noun appears that no room owns: in this map, in the test's layers and in
 // the lint configuration, in one commit.
 package shared
