@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -63,9 +65,7 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
 	} {
-		if *f.value == "" {
-			*f.value = strings.TrimSpace(*f.file)
-		}
+		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
 	}
 	return cfg, cfg.judge()
 }
@@ -105,6 +105,17 @@ func (c *config) judge() error {
 	}
 	if c.MaxRunners < 1 {
 		errs = append(errs, fmt.Errorf("FLYCD_MAX_RUNNERS=%d: at least 1, or no job ever runs", c.MaxRunners))
+	}
+	if c.Port < 0 {
+		errs = append(errs, fmt.Errorf("PORT=%d: without a public port no webhook comes in", c.Port))
+	}
+	if c.NextURL != "" && c.NextToken == "" {
+		errs = append(errs, errors.New("FLYCD_NEXT_URL is set and FLYCD_NEXT_TOKEN is not: every runner that asks for the next launch would be refused. Give the same long random text to both apps"))
+	}
+	for _, f := range []struct{ name, value string }{{"FLYCD_NEXT_URL", c.NextURL}, {"FLY_FLAPS_BASE_URL", c.FlapsBaseURL}} {
+		if u, err := url.Parse(f.value); f.value != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			errs = append(errs, fmt.Errorf("%s: expected a URL that begins with http:// or https://", f.name))
+		}
 	}
 	if _, err := c.logger(io.Discard); err != nil {
 		errs = append(errs, err)

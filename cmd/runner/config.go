@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,9 +62,7 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.GitTokens, &cfg.GitTokensFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
 	} {
-		if *f.value == "" {
-			*f.value = strings.TrimSpace(*f.file)
-		}
+		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
 	}
 	return cfg, cfg.judge()
 }
