@@ -19,7 +19,9 @@ const (
 	// defaultWriteTime is what a write may take where Deployer.WriteTime says nothing.
 	defaultWriteTime = 10 * time.Second
 	// stepTime bounds a step that was begun when the process was told to stop.
-	stepTime  = 2 * time.Minute
+	stepTime = 2 * time.Minute
+	// proofTime is what a replacement may need beside, to prove the new machine before the old one goes.
+	proofTime = 6 * time.Minute
 	trustLook = 100 * time.Millisecond
 )
 
@@ -48,7 +50,7 @@ func (w *work) change(ctx context.Context) error {
 	var done []plan.Step
 	careful := w.intent.Target.Strategy != "immediate"
 	if careful {
-		err = w.proveEarlier(ctx, ch)
+		err = w.proveEarlier(ctx, ch, w.decision)
 	}
 	if err == nil {
 		done, err = w.applyAll(ctx, ch, w.decision, careful)
@@ -96,6 +98,12 @@ func (w *work) mends() bool {
 func (w *work) applyAll(ctx context.Context, ch *fly.Change, p plan.Plan, prove bool) ([]plan.Step, error) {
 	var done []plan.Step
 	for i, st := range p.Stages {
+		if prove && destroys(st) {
+			// what stays as it is was in no stage before
+			if err := w.proveKept(ctx, ch, p, func(string) bool { return true }); err != nil {
+				return done, err
+			}
+		}
 		begun, err := w.applyStage(ctx, ch, st)
 		done = append(done, begun...)
 		if err != nil {
@@ -134,7 +142,11 @@ func (w *work) applyStage(ctx context.Context, ch *fly.Change, st plan.Stage) ([
 // applyStep finishes the step although ctx ends meanwhile: a change that was begun is not left in
 // the middle.
 func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error { //nolint:contextcheck // leased inherits from the context that it holds
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
+	most := stepTime
+	if _, ok := s.(plan.ReplaceMachine); ok {
+		most += proofTime
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
 	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
 	if w.Lease != nil {
@@ -192,7 +204,18 @@ func (d *Deployer) writeTime() time.Duration {
 
 // proveStage proves the machines that a stage has touched, before the next stage touches others.
 func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) error {
-	ids, names := map[string]bool{}, map[string]bool{}
+	ids, names := touched(st)
+	proof := plan.ProofOf(w.observed, w.intent)
+	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return !ids[m.ID] && !names[m.Name] })
+	if len(proof.Machines) == 0 {
+		return nil
+	}
+	return ch.Prove(ctx, proof)
+}
+
+// touched gives the machines that a stage changes, by id, and those that it makes, by name.
+func touched(st plan.Stage) (ids, names map[string]bool) {
+	ids, names = map[string]bool{}, map[string]bool{}
 	for _, s := range st.Steps {
 		switch s := s.(type) {
 		case plan.UpdateMachine:
@@ -204,12 +227,15 @@ func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) er
 		case plan.CreateApp, plan.AllocateIP, plan.ReleaseIP, plan.CreateVolume, plan.DestroyMachine, plan.DestroyApp:
 		}
 	}
-	proof := plan.ProofOf(w.observed, w.intent)
-	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return !ids[m.ID] && !names[m.Name] })
-	if len(proof.Machines) == 0 {
-		return nil
-	}
-	return ch.Prove(ctx, proof)
+	return ids, names
+}
+
+// destroys reports whether the stage takes a machine away.
+func destroys(st plan.Stage) bool {
+	return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
+		_, ok := s.(plan.DestroyMachine)
+		return ok
+	})
 }
 
 // failed decides what becomes of a release that did not come true. An attempt that was interrupted,

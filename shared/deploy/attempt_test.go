@@ -12,8 +12,8 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-func request(app string, tree job.Config, salt string) deploy.Request {
-	return deploy.Request{Job: job.Job{ID: job.SaltedID(job.Deploy, app, salt), Kind: job.Deploy, App: app, Config: tree, Created: time.Now()}}
+func request(tree job.Config, salt string) deploy.Request {
+	return deploy.Request{Job: job.Job{ID: job.SaltedID(job.Deploy, "hello", salt), Kind: job.Deploy, App: "hello", Config: tree, Created: time.Now()}}
 }
 
 // updates counts the configs that machines were given.
@@ -22,10 +22,10 @@ func (b *bench) updates() int {
 	return len(b.FlyRequests.Matching(func(method, uri string) bool { return method == http.MethodPost && one.MatchString(uri) }))
 }
 
-// greetings gives what the app's machines say.
-func (b *bench) greetings(app string) string {
+// greetings gives what the machines of hello say.
+func (b *bench) greetings() string {
 	b.tb.Helper()
-	o, err := b.deployer.Fly.Observe(b.tb.Context(), app)
+	o, err := b.deployer.Fly.Observe(b.tb.Context(), "hello")
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -50,13 +50,13 @@ func TestNextAttemptPutsBackWhatADeadOneChanged(t *testing.T) {
 	b.expect(b.deploy("hello", tree, nil), job.Created)
 
 	write(t, dir, map[string]string{"app.yaml": manifestOf(bad, "bad") + three})
-	req := request("hello", tree, "bad")
+	req := request(tree, "bad")
 	b.FlyRequests.Reset()
 	b.deployer.Lease = claim(func() bool { return b.updates() == 0 })
 	if _, err := b.deployer.Deploy(t.Context(), req); err == nil {
 		t.Fatal("the attempt ended although its claim was lost")
 	}
-	if got := b.greetings("hello"); strings.Count(got, "bad") != 1 {
+	if got := b.greetings(); strings.Count(got, "bad") != 1 {
 		t.Fatalf("machines say %q, want one bad one", got)
 	}
 
@@ -67,7 +67,7 @@ func TestNextAttemptPutsBackWhatADeadOneChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expect(res, job.Failed)
-	if got := b.greetings("hello"); got != "good good good" || b.updates() != 1 {
+	if got := b.greetings(); got != "good good good" || b.updates() != 1 {
 		t.Errorf("machines say %q after %d updates, want the good release after one: %s", got, b.updates(), res.Detail)
 	}
 	if !strings.Contains(res.Detail, "put back") {
@@ -83,7 +83,7 @@ func TestWhatAnEarlierAttemptDidIsToldAgain(t *testing.T) {
 	dir := t.TempDir()
 	for i, want := range []job.Outcome{job.Created, job.Updated} {
 		write(t, dir, map[string]string{"app.yaml": manifestOf(img, strings.Repeat("hi", i+1))})
-		req := request("hello", job.Config{Repo: dir}, string(want))
+		req := request(job.Config{Repo: dir}, string(want))
 		for range 2 {
 			res, err := b.deployer.Deploy(t.Context(), req)
 			if err != nil {
@@ -102,15 +102,39 @@ func TestFirstReleaseIsLeftForALook(t *testing.T) {
 	b.spoil(bad, flysim.Behavior{Checks: "critical"})
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"app.yaml": manifestOf(bad, "bad") + three})
-	req := request("hello", job.Config{Repo: dir}, "first")
+	req := request(job.Config{Repo: dir}, "first")
 	for range 2 {
 		res, err := b.deployer.Deploy(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.expect(res, job.Failed)
-		if got := b.greetings("hello"); got != "bad" {
+		if got := b.greetings(); got != "bad" {
 			t.Errorf("machines say %q, want one that can be looked at (%s)", got, res.Detail)
 		}
+	}
+}
+
+// A dead deployer left one machine of a bad release, and others that are too many now. They are all
+// that serves, and stay until what takes their place is proven.
+func TestNothingGoesBeforeWhatStaysIsProven(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	good, bad := b.Image("hello:1"), b.Image("bad:1")
+	b.spoil(bad, flysim.Behavior{Checks: "critical"})
+	dir := t.TempDir()
+	tree := job.Config{Repo: dir}
+	write(t, dir, map[string]string{"app.yaml": manifestOf(good, "good") + three})
+	b.expect(b.deploy("hello", tree, nil), job.Created)
+
+	write(t, dir, map[string]string{"app.yaml": manifestOf(bad, "bad") + strings.Replace(three, "3", "1", 1)})
+	b.FlyRequests.Reset()
+	b.deployer.Lease = claim(func() bool { return b.updates() == 0 })
+	if _, err := b.deployer.Deploy(t.Context(), request(tree, "bad")); err == nil {
+		t.Fatal("the attempt ended although its claim was lost")
+	}
+	b.deployer.Lease = nil
+	b.expect(b.deploy("hello", tree, nil), job.Failed)
+	if got := b.greetings(); strings.Count(got, "good") != 2 {
+		t.Errorf("machines say %q, want the two good ones still", got)
 	}
 }

@@ -33,21 +33,23 @@ func (w *work) preceded() bool {
 
 // proveEarlier looks at what an earlier attempt changed before more machines are changed likewise: a
 // release that killed its first machine is not given to the second one too.
-func (w *work) proveEarlier(ctx context.Context, ch *fly.Change) error {
+func (w *work) proveEarlier(ctx context.Context, ch *fly.Change, p plan.Plan) error {
 	ids := map[string]bool{}
 	for _, m := range w.earlier() {
 		ids[m.ID] = metaOf(m, metaDigest) == w.marks.digests.Wanted()
 	}
-	for _, st := range w.decision.Stages {
-		for _, s := range st.Steps {
-			if u, ok := s.(plan.UpdateMachine); ok {
-				delete(ids, u.Machine.ID) // it gets another config now
-			}
-		}
-	}
+	return w.proveKept(ctx, ch, p, func(id string) bool { return ids[id] })
+}
+
+// proveKept proves those of the machines that the plan leaves as they are.
+func (w *work) proveKept(ctx context.Context, ch *fly.Change, p plan.Plan, which func(id string) bool) error {
 	proof := plan.ProofOf(w.observed, w.intent)
-	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return m.ID == "" || !ids[m.ID] })
-	if len(proof.Machines) == 0 || w.decision.Empty() {
+	for _, st := range p.Stages {
+		ids, _ := touched(st)
+		proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return ids[m.ID] })
+	}
+	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return m.ID == "" || !which(m.ID) })
+	if len(proof.Machines) == 0 || p.Empty() {
 		return nil
 	}
 	return ch.Prove(ctx, proof)

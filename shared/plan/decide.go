@@ -66,6 +66,7 @@ func (d *decider) decide(g machine.Group, have []Machine) (decision, error) {
 		}
 		active = append(active, m)
 	}
+	active = d.takeOver(&dec, active)
 	stay := d.choose(&dec, active)
 	stay = append(stay, d.chooseStandbys(&dec, standbys)...)
 	if !g.GuestSet {

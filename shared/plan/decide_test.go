@@ -282,3 +282,42 @@ func TestAJobRemembersWhatWasBeforeIt(t *testing.T) {
 		}
 	}
 }
+
+// TestAReplacementThatWasCutOffIsNotDoneTwice kills the deployer between the new machine and the end of
+// the old one.
+func TestAReplacementThatWasCutOffIsNotDoneTwice(t *testing.T) {
+	a, _ := deployed(t, worker)
+	for _, text := range []string{"", "env: {A: b}\n"} {
+		want := intent(t, disk+text)
+		for _, step := range stepsOf(mustDiff(t, a.o, want)) {
+			switch s := step.(type) {
+			case plan.ReplaceMachine:
+				a.create(s.Create)
+			case plan.DestroyMachine:
+			default:
+				a.apply(s)
+			}
+		}
+		if n := len(a.o.Machines); n != 2 {
+			t.Fatalf("%d machines, want the old one and the new one", n)
+		}
+	}
+	want := intent(t, disk+"env: {A: b}\n")
+	wantShape(t, mustDiff(t, a.o, want), "surplus\n  destroy machine m001 in ams: machine shop-worker-ams-1 (m003) has taken its place")
+	a.applyAll(mustDiff(t, a.o, want))
+	if err := plan.Proven(a.o, want); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestContainersThatAreNoLongerNamedGo keeps their old image from running on under the new one's name.
+func TestContainersThatAreNoLongerNamedGo(t *testing.T) {
+	a, _ := deployed(t, worker+`machine_config: '{"containers": [{"name": "app"}, {"name": "side", "image": "redis:7"}]}'`+"\n")
+	if n := len(a.o.Machines[0].Config.Containers); n != 2 {
+		t.Fatalf("%d containers, want 2", n)
+	}
+	a.applyAll(mustDiff(t, a.o, intent(t, worker)))
+	if n := len(a.o.Machines[0].Config.Containers); n != 0 {
+		t.Errorf("%d containers are left", n)
+	}
+}

@@ -33,7 +33,8 @@
 // machines carry flycd_made until their first update.
 //
 // A machine keeps its volume: it is updated in place, also when the mount's path changes. A mount
-// that comes or goes needs a new machine, which is made first. A volume of another name, or a move
+// that comes or goes needs a new machine, which is made first. It carries flycd_replaces, so that one
+// whose deployer was killed is not made twice. A volume of another name, or a move
 // that would start over with an empty volume, is refused. A group's new machine takes a volume of the
 // mount's name that is free in the region, else one is made. Volumes are never destroyed, shrunk or
 // grown here; a note says where the manifest wants more.

@@ -140,12 +140,28 @@ func first(a, b string) string {
 	return b
 }
 
+// replaces is metadata on a machine that was made in the place of another one, whose id it is.
+const replaces = "flycd_replaces"
+
+// takeOver destroys machines whose successors are there already: whoever made those was killed before
+// the old ones went.
+func (d *decider) takeOver(dec *decision, machines []Machine) []Machine {
+	return slices.DeleteFunc(slices.Clone(machines), func(old Machine) bool {
+		i := slices.IndexFunc(machines, func(m Machine) bool { return m.GetMetadataByKey(replaces) == old.ID })
+		if i >= 0 {
+			dec.destroy(d.want, []Machine{old}, fmt.Sprintf("machine %s has taken its place", titleOf(machines[i])))
+		}
+		return i >= 0
+	})
+}
+
 func (d *decider) replace(dec *decision, m Machine, why string) error {
 	create, err := d.create(dec, m.Region)
 	if err != nil {
 		return err
 	}
 	create.SkipLaunch = reachable(m) && !awake(m)
+	create.Config.Metadata[replaces] = m.ID
 	dec.replaces = append(dec.replaces, ReplaceMachine{Old: m, Create: create, Why: why})
 	return nil
 }

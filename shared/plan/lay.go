@@ -13,7 +13,7 @@ const standbyFor = "FLY_STANDBY_FOR"
 
 // replaced are the sections that the manifest says all of: what it does not say is gone.
 func replaced() []string {
-	return []string{"image", "metrics", "services", "checks", "env", "statics", "mounts", "stop_config", "files", "restart"}
+	return []string{"image", "metrics", "services", "checks", "env", "statics", "mounts", "stop_config", "files", "restart", "containers"}
 }
 
 // complete gives the group's config with all that only the deploy knows: image, files, FlyCD's own
@@ -94,13 +94,14 @@ func layInit(out, want object) {
 	out["init"] = init
 }
 
-// layMetadata joins the wanted metadata to what is there. Old keys of FlyCD's own go.
+// layMetadata joins the wanted metadata to what is there. Old keys of FlyCD's own go, but for the one
+// that says whose place the machine takes.
 func layMetadata(out, want object) {
 	metadata := maps.Clone(child(out, "metadata"))
 	if metadata == nil {
 		metadata = object{}
 	}
-	maps.DeleteFunc(metadata, func(key string, _ any) bool { return strings.HasPrefix(key, "flycd_") })
+	maps.DeleteFunc(metadata, func(key string, _ any) bool { return strings.HasPrefix(key, "flycd_") && key != replaces })
 	maps.Copy(metadata, want)
 	out["metadata"] = metadata
 }
