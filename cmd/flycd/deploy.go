@@ -9,6 +9,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
 )
 
 type deployFlags struct {
@@ -23,7 +24,8 @@ func (c *cli) deployCommand() *cobra.Command {
 		Use: "deploy [PATH...]", Short: "Deploy one app or a folder of many from here", GroupID: "deploy",
 		Long: `Deploy every app at PATH (default: here): an app folder, a manifest file or a tree of them. Each is compared with
 what Fly holds, changed where it differs, and proven. Apps are deployed side by side; Fly's machine leases keep
-two deployers apart.`,
+two deployers apart. Where REDIS_URL is set, an app that a runner is deploying is refused, and the result is
+recorded: flycd status shows it.`,
 		Example: `  flycd deploy
   flycd deploy ./config --only 'shop-*' --dry-run
   flycd deploy ./apps/web ./apps/api -o json`,
@@ -48,7 +50,15 @@ func addDeployFlags(cmd *cobra.Command, f *deployFlags) {
 	cmd.Flags().IntVar(&f.parallel, "parallel", 8, "how many apps at once")
 }
 
-func (c *cli) deploy(ctx context.Context, paths []string, f deployFlags) (err error) {
+func (c *cli) deploy(ctx context.Context, paths []string, f deployFlags) error {
+	if c.cfg.RedisURL == "" {
+		return c.deployPaths(ctx, nil, paths, f)
+	}
+	return c.withQueue(ctx, func(q *queue.Queue) error { return c.deployPaths(ctx, q, paths, f) })
+}
+
+// deployPaths deploys the apps at the paths; q may be nil.
+func (c *cli) deployPaths(ctx context.Context, q *queue.Queue, paths []string, f deployFlags) (err error) {
 	git := c.sources()
 	t, err := c.tasks(ctx, git, paths, f)
 	if err != nil {
@@ -64,7 +74,7 @@ func (c *cli) deploy(ctx context.Context, paths []string, f deployFlags) (err er
 		return err
 	}
 	show := newBoard(c.err, t.names())
-	results, errs := c.deployAll(ctx, base, t.list, deployRun{f, show})
+	results, errs := c.deployAll(ctx, base, t.list, deployRun{f, show, q})
 	show.done()
 	rows := newTable(c, t.names())
 	for i, one := range t.list {
@@ -75,7 +85,8 @@ func (c *cli) deploy(ctx context.Context, paths []string, f deployFlags) (err er
 
 type deployRun struct {
 	deployFlags
-	show *board
+	show  *board
+	queue *queue.Queue
 }
 
 // deployAll deploys the apps side by side and gives their results in the order of the list.
@@ -86,14 +97,14 @@ func (c *cli) deployAll(ctx context.Context, base *deploy.Deployer, list []task,
 	for i, t := range list {
 		group.Go(func() error {
 			if groupCtx.Err() != nil {
-				errs[i] = context.Cause(groupCtx)
+				errs[i] = interrupted(ctx, context.Cause(groupCtx))
 				return nil
 			}
 			d := *base
 			d.Log = run.show.logger(t.app)
 			d.BuildLog = lineWriter{run.show, t.app}
 			// A deploy that has begun is finished, even when another one failed.
-			results[i], errs[i] = d.Deploy(ctx, t.req)
+			results[i], errs[i] = c.deployOne(ctx, run.queue, d, t.req)
 			if run.abortEarly && (errs[i] != nil || !results[i].Outcome.Done()) {
 				return errAborted
 			}

@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gigurra/flycd/shared/deploy/deploytest"
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
 
@@ -150,4 +154,39 @@ func TestLocalDeploysWhatIsSaved(t *testing.T) {
 	save(manifest("green"))
 	p.wait("updated", "paint", "env.COLOR: blue → green")
 	p.interrupt()
+}
+
+func TestInterruptedDeployIsRecordedAndFreesTheApp(t *testing.T) {
+	t.Parallel()
+	w := deploytest.New(t, flysim.Options{Boot: time.Hour})
+	redis, dir := queuetest.Embedded(t), t.TempDir()
+	text := fmt.Sprintf("app: web\nprimary_region: arn\nsource: {type: image, image: %q}\nmachines: {count: 1}\n", w.Image("web:1"))
+	if err := os.WriteFile(filepath.Join(dir, "app.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, []string{"REDIS_URL=" + redis, "FLY_API_TOKEN=" + deploytest.Token, "FLY_FLAPS_BASE_URL=" + w.FlyURL}, "deploy", dir)
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if apps := w.Sim.State().Apps; len(apps) == 1 && len(apps[0].Machines) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no machine was made")
+		}
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("interrupted between two steps")
+	if err := p.cmd.Wait(); p.cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("it ended with %v", err)
+	}
+	q, err := queue.Open(redis, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = q.Close() }()
+	app, _, err := q.AppState(t.Context(), "web")
+	if err != nil || app.LastOutcome != job.Cancelled || app.Active != "" {
+		t.Errorf("the app is %q, active %q, %v", app.LastOutcome, app.Active, err)
+	}
 }

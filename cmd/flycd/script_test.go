@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return surround(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID,
+			"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne,
 		},
 	})
 }
@@ -189,4 +189,15 @@ func jobID(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("%d jobs, want one", len(list))
 	}
 	ts.Setenv("JOB", string(list[0].Job.ID))
+}
+
+// busy takes the one job that waits, as a dispatcher would.
+func takeOne(ts *testscript.TestScript, _ bool, _ []string) {
+	withScriptQueue(ts, func(ctx context.Context, q *queue.Queue) error {
+		_, ok, err := q.Take(ctx, 1)
+		if !ok {
+			return errors.Join(err, errors.New("nothing waits"))
+		}
+		return err
+	})
 }

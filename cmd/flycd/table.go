@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,8 +34,8 @@ func newTable(c *cli, names []string) table {
 func (t table) report(app string, res job.Result, err error, output string) error {
 	if err != nil && res.Outcome == "" {
 		res.Outcome, res.Detail = job.Failed, err.Error()
-		if errors.Is(err, context.Canceled) {
-			res.Detail = "interrupted between two steps: deploy again to go on from there"
+		if errors.Is(err, errInterrupted) || errors.Is(err, errCalledOff) {
+			res.Outcome = job.Cancelled
 		}
 	}
 	for _, w := range res.Warnings {

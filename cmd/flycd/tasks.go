@@ -89,7 +89,8 @@ func (c *cli) openFolder(ctx context.Context, git *source.Client, p string, leni
 	return folder, nil
 }
 
-// request is a person's job for a folder of this machine. It never enters Redis.
+// request is a person's job for a folder of this machine. It wishes nothing: no runner ever
+// takes it.
 func request(e manifest.Entry, folder *deploy.Folder, force bool) deploy.Request {
 	j := byHand(job.Job{Kind: job.Deploy, App: e.App.Name, Org: e.App.Org, Config: job.Config{Repo: folder.Path()}, Force: force}, time.Now())
 	j.Reason = "deploy"
