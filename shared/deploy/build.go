@@ -31,6 +31,9 @@ func buildFlagsOf(e manifest.Entry) (buildFlags, error) {
 	f := buildFlags{args: map[string]string{}}
 	for _, params := range [][]string{e.App.LaunchParams, e.App.DeployParams} {
 		for i := 0; i < len(params); i++ {
+			if !strings.HasPrefix(params[i], "-") {
+				continue // the value of a flag that says nothing of the image
+			}
 			name, value, has := strings.Cut(strings.TrimLeft(params[i], "-"), "=")
 			if name == "no-cache" {
 				f.noCache = value == "" || value == "true"

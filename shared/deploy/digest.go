@@ -148,7 +148,7 @@ func mergedFiles(e manifest.Entry) ([]string, error) {
 		switch {
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
-		case d.Type().IsRegular() && (cfg.All || names(cfg.Include, rel)) && !names(cfg.Exclude, rel):
+		case (d.Type().IsRegular() || d.Type()&fs.ModeSymlink != 0) && (cfg.All || names(cfg.Include, rel)) && !names(cfg.Exclude, rel):
 			out = append(out, rel)
 		}
 		return nil
@@ -169,13 +169,24 @@ func names(globs []string, file string) bool {
 	return false
 }
 
+// fileDigest hashes a file, and of a symlink where it leads and the file that is there.
 func fileDigest(fsys fs.FS, name string) (string, error) {
+	h := sha256.New()
+	if info, err := fs.Lstat(fsys, name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		target, err := fs.ReadLink(fsys, name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "link %d:%s", len(target), target)
+		if info, err := fs.Stat(fsys, name); err != nil || !info.Mode().IsRegular() {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = f.Close() }()
-	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
 	}

@@ -206,3 +206,33 @@ func TestPassingFailureIsNoResult(t *testing.T) {
 		t.Errorf("got %v, want an error that may be tried again", err)
 	}
 }
+
+// A symlink is merged as the file that it is, so where it leads makes a difference.
+func TestMergedSymlinkCounts(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"app.yaml": "app: shop\norg: personal\nsource: {type: inline-docker-file, inline: \"FROM scratch\\n\"}\nmerge_cfg: {include: [conf]}\n",
+		"conf/a":   "1", "conf/b": "2",
+	})
+	var images []string
+	for _, target := range []string{"a", "b", "nowhere"} {
+		link := filepath.Join(dir, "conf", "current")
+		_ = os.Remove(link)
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, b.deploy("shop", job.Config{Repo: dir}, nil).Image)
+	}
+	if images[0] == images[1] || images[1] == images[2] {
+		t.Errorf("the symlink led elsewhere, and the images are %q", images)
+	}
+}
+
+// The value of one flag is no flag, whatever it is called.
+func TestFlagsHaveValues(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"app.yaml": local + "launch_params: [\"--name\", \"image\", \"--org\", \"personal\"]\n", "src/Dockerfile": "FROM scratch\n"})
+	b.expect(b.deploy("shop", job.Config{Repo: dir}, nil), job.Created)
+}
