@@ -21,8 +21,8 @@ const (
 
 // Prove returns nil once every machine of the proof runs as wanted: invariant 8. It waits for
 // machines that are on their way, for Proof.WaitTimeout each (five minutes where that is zero), and
-// takes a failed look for nothing. The error wraps ErrUnproven and has a sentence per machine that
-// does not run as it should. It changes nothing and may be repeated.
+// takes a failed look for nothing. The error has a sentence per machine; it wraps ErrUnproven where one
+// was seen not to run as it should, and not where Fly did not let it be seen. It changes nothing and may be repeated.
 func (ch *Change) Prove(ctx context.Context, p plan.Proof) error {
 	errs := make([]error, len(p.Machines))
 	slots := make(chan struct{}, abreast)
@@ -78,11 +78,11 @@ func (ch *Change) prove(ctx context.Context, want plan.ProofMachine, wait time.D
 	case ctx.Err() != nil:
 		return fmt.Errorf("prove machine %s of %s: %w", id, ch.app, context.Cause(ctx))
 	}
-	text := fmt.Sprintf("%s does not run as it should: %s", ch.app, w.last.why)
 	if w.lost != "" {
-		text += " (" + w.lost + ")"
+		// Fly's failure, and not the release's
+		return &problem{fmt.Sprintf("whether %s runs as it should is not known: %s; last seen: %s", ch.app, w.lost, w.last.why), nil}
 	}
-	return &problem{text, []error{ErrUnproven}}
+	return &problem{fmt.Sprintf("%s does not run as it should: %s", ch.app, w.last.why), []error{ErrUnproven}}
 }
 
 // proofOf is the proof of one machine on its way.

@@ -177,3 +177,20 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("overlay %s, want %s", got, want)
 	}
 }
+
+// A release is not blamed for an outage of Fly's: with nothing seen, the proof may be tried again.
+func TestOutageProvesNothing(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	p := proof("shop-app-ams-0", imageOne)
+	p.WaitTimeout = 200 * time.Millisecond
+	w.road.breaks(&fault{method: http.MethodGet, path: `/machines/[0-9a-f]{14}$`, status: 500, body: `{"error":"on fire"}`})
+	err := ch.Prove(t.Context(), p)
+	if err == nil || errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), "on fire") {
+		t.Errorf("proof: %v, want one that may be tried again", err)
+	}
+	w.road.breaks()
+	if err := ch.Prove(t.Context(), p); err != nil {
+		t.Errorf("after the outage: %v", err)
+	}
+}
