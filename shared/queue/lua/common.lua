@@ -77,6 +77,12 @@ local function enqueue(j)
   event(j.id, j.subject, 'waiting')
 end
 
+-- park lets a job wait, in no stream, until its subject is free.
+local function park(j)
+  redis.call('HSET', P .. 'job:' .. j.id, 'state', 'parked', 'entry', '')
+  event(j.id, j.subject, 'parked')
+end
+
 -- shut ends a job without an event: nothing of it stays queued, and it may be tidied up after ttl
 -- seconds. by is the job that took its place, or ''.
 local function shut(j, outcome, at, ttl, by)

@@ -25,13 +25,15 @@ local function lapse()
   return #ids
 end
 
--- release queues the delayed jobs that are due.
+-- release queues the delayed jobs that are due. An app that a person's process took meanwhile is busy.
 local function release()
   local ids = redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', text(at), 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     redis.call('ZREM', P .. 'delayed', id)
     local j = load(id)
-    if j and j.state == 'delayed' then enqueue(j) end
+    if j and j.state == 'delayed' then
+      if holder(j.subject) then park(j) else enqueue(j) end
+    end
   end
   return #ids
 end

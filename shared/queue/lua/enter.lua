@@ -22,8 +22,7 @@ local next_id = redis.call('HGET', P .. ARGV[3], 'next')
 local n = next_id and load(next_id)
 if n and n.state == 'waiting' then
   unqueue(n)
-  redis.call('HSET', P .. 'job:' .. n.id, 'state', 'parked', 'entry', '')
-  event(n.id, n.subject, 'parked')
+  park(n)
 end
 redis.call('HSET', P .. 'job:' .. ARGV[1], 'job', ARGV[4], 'kind', ARGV[2], 'subject', ARGV[3], 'stream', 'jobs',
   'state', 'launching', 'side', '', 'entry', '', 'time', text(at), 'before', '', 'after', '', 'queued', text(at),

@@ -76,8 +76,7 @@ local function judge(e)
       return j.id
     end
     drop(e)
-    redis.call('HSET', P .. 'job:' .. j.id, 'state', 'parked', 'entry', '')
-    event(j.id, j.subject, 'parked')
+    park(j)
   end
   return nil
 end

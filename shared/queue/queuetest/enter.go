@@ -13,6 +13,7 @@ func enterLaws() []Law {
 		{"EnteredJobTakesTheAppsPlace", enteredJobTakesTheAppsPlace},
 		{"NobodyEntersABusyApp", nobodyEntersABusyApp},
 		{"EnteredJobHasOneAttempt", enteredJobHasOneAttempt},
+		{"ReleasedJobParksWhileAPersonDeploys", releasedJobParksWhileAPersonDeploys},
 	}
 }
 
@@ -50,6 +51,19 @@ func nobodyEntersABusyApp(w *world) {
 	w.audit()
 	_, err = w.q.Job(w.ctx, second.ID)
 	w.is("unknown", errors.Is(err, queue.ErrUnknown), true)
+}
+
+func releasedJobParksWhileAPersonDeploys(w *world) {
+	j, hand := source("web", "", "c1", 1000), person(job.Deploy, "web", 2000)
+	w.push("waiting", j)
+	w.giveBack(w.start(j), queue.GiveBack{After: time.Millisecond}, true)
+	c := w.enter(hand)
+	w.until("the backoff is over", func() bool { return w.due().Released == 1 })
+	w.state(j, queue.Parked)
+	w.audit()
+	w.idle()
+	w.finish(c, job.Updated)
+	w.start(j)
 }
 
 func enteredJobHasOneAttempt(w *world) {
