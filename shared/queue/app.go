@@ -128,10 +128,12 @@ func glob(s string) string {
 
 // HoldApp turns auto-sync off for an app until its next done deploy. An empty reason ends it.
 func (q *Queue) HoldApp(ctx context.Context, app, reason string) error {
-	var err error
-	if reason == "" {
+	err := q.check(ctx)
+	switch {
+	case err != nil:
+	case reason == "":
 		err = q.rdb.HDel(ctx, q.key("app", app), "hold").Err()
-	} else {
+	default:
 		err = q.rdb.HSet(ctx, q.key("app", app), "hold", reason).Err()
 	}
 	if err != nil {

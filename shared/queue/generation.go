@@ -107,6 +107,9 @@ type Switch struct {
 // DropGenerations deletes what generations other than the current one left behind: older ones,
 // and newer ones that were given up. Safe to repeat, and to break off.
 func (q *Queue) DropGenerations(ctx context.Context, c job.Config) error {
+	if err := q.check(ctx); err != nil {
+		return err
+	}
 	id := c.ID()
 	stale, err := q.stale(ctx, id)
 	if err != nil {
@@ -166,6 +169,9 @@ func (q *Queue) dropGeneration(ctx context.Context, id, n string) error {
 // DropConfig forgets a tree that is not there any more: its routes, its entries and its claims on
 // apps. Jobs and app states stay.
 func (q *Queue) DropConfig(ctx context.Context, c job.Config) error {
+	if err := q.check(ctx); err != nil {
+		return err
+	}
 	id := c.ID()
 	generations, err := q.rdb.HKeys(ctx, q.key("catalog", id)).Result()
 	if err != nil {

@@ -29,7 +29,8 @@ var (
 	ErrLost = errors.New("claim lost")
 	// ErrUnknown comes from looking up a job that is not there: never pushed, or tidied up.
 	ErrUnknown = errors.New("unknown job")
-	// ErrSchema comes from every method when the server holds another version of the layout.
+	// ErrSchema comes from Ping and from every method that changes something, when the server holds another
+	// version of the layout.
 	ErrSchema = errors.New("redis holds another version of FlyCD's layout")
 )
 

@@ -334,6 +334,17 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 		if err := q.Ping(t.Context()); !errors.Is(err, queue.ErrSchema) {
 			t.Errorf("ping gave %v, want ErrSchema", err)
 		}
+		for name, change := range map[string]func() error{
+			"hold": func() error { return q.HoldApp(t.Context(), "web", "broken") },
+			"drop generations": func() error {
+				return q.DropGenerations(t.Context(), job.Config{Repo: "https://github.com/acme/config"})
+			},
+			"drop config": func() error { return q.DropConfig(t.Context(), job.Config{Repo: "https://github.com/acme/config"}) },
+		} {
+			if err := change(); !errors.Is(err, queue.ErrSchema) {
+				t.Errorf("%s gave %v, want ErrSchema", name, err)
+			}
+		}
 	})
 }
 
