@@ -64,7 +64,7 @@ func payload(v verified) ([]byte, error) {
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(v.body))
 		if err != nil {
-			return nil, fmt.Errorf("%w: read form: %w", errNotUnderstood, err)
+			return nil, fmt.Errorf("%w: read form: %.200s", errNotUnderstood, err.Error())
 		}
 		return []byte(form.Get("payload")), nil
 	default:
@@ -80,7 +80,7 @@ func push(payload []byte) (catalog.Push, error) {
 	}
 	parsed, err := github.ParseWebHook("push", short)
 	if err != nil {
-		return catalog.Push{}, fmt.Errorf("%w: read push event: %w", errNotUnderstood, err)
+		return catalog.Push{}, fmt.Errorf("%w: read push event: %.200s", errNotUnderstood, err.Error())
 	}
 	p, ok := parsed.(*github.PushEvent)
 	if !ok {

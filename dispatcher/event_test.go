@@ -146,10 +146,13 @@ func TestWhatIsNoEventIsNotUnderstood(t *testing.T) {
 		"no clone URL":        {event: "push", body: change("repository.clone_url", `null`)},
 		"a NUL in the URL":    {event: "push", body: change("repository.clone_url", `"https://x/\u0000y"`)},
 		"a bad time":          {event: "push", body: change("repository.pushed_at", `"yesterday"`)},
+		"a long bad time":     {event: "push", body: change("repository.pushed_at", `"`+strings.Repeat("x", 1<<20)+`"`)},
 	} {
 		d.contentType = "application/json"
 		if e, err := parse(verified{d}); !errors.Is(err, errNotUnderstood) {
 			t.Errorf("%s: got %+v, %v", name, e, err)
+		} else if len(err.Error()) > 400 {
+			t.Errorf("%s: the error repeats the body: %d characters", name, len(err.Error()))
 		}
 	}
 	form := delivery{event: "push", contentType: "application/x-www-form-urlencoded"}
