@@ -89,6 +89,9 @@ func settingError(err error) error {
 	return fmt.Errorf("%s=%q: expected %s", name, os.Getenv(name), expected)
 }
 
+// searchPath is where the commands of simulated machines are found.
+func searchPath() string { return os.Getenv("PATH") }
+
 // flyToken finds a token as flyctl does, so that after `fly auth login` everything works.
 func (c config) flyToken() string {
 	for _, t := range []string{c.AccessToken, c.APIToken} {
@@ -104,7 +107,7 @@ func (c config) flyToken() string {
 		}
 		dir = filepath.Join(home, ".fly")
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "config.yml"))
+	b, err := os.ReadFile(filepath.Join(dir, "config.yml")) //nolint:gosec // flyctl's own file, where its variable says
 	if err != nil {
 		return ""
 	}

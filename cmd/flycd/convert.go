@@ -74,7 +74,7 @@ func convertible(path string) ([]string, error) {
 }
 
 func (c *cli) convertFile(from string, toStdout, force bool) error {
-	text, err := os.ReadFile(from)
+	text, err := os.ReadFile(from) //nolint:gosec // the file that the person named
 	if err != nil {
 		return usage(fmt.Errorf("read %s: %w", from, err))
 	}
@@ -104,7 +104,7 @@ func (c *cli) writeNew(target string, content []byte, force bool) error {
 	if force {
 		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(target, mode, 0o644)
+	f, err := os.OpenFile(target, mode, 0o644) //nolint:gosec // a manifest is for everybody who reads the repository
 	if errors.Is(err, fs.ErrExist) {
 		return usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", target))
 	}

@@ -98,7 +98,7 @@ func (c *cli) deployAll(ctx context.Context, base *deploy.Deployer, list []task,
 		group.Go(func() error {
 			if groupCtx.Err() != nil {
 				errs[i] = interrupted(ctx, context.Cause(groupCtx))
-				return nil
+				return nil //nolint:nilerr // each app's error is in errs
 			}
 			d := *base
 			d.Log = run.show.logger(t.app)

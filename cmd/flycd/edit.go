@@ -23,7 +23,7 @@ func edit(dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // in a temporary folder of ours
 	if err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
@@ -33,7 +33,7 @@ func edit(dir string) error {
 			return fmt.Errorf("change %s: %w", filepath.Base(file), err)
 		}
 	}
-	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil { //nolint:gosec // in a temporary folder of ours
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

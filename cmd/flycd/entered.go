@@ -42,7 +42,7 @@ func (c *cli) deployOne(ctx context.Context, q *queue.Queue, d deploy.Deployer, 
 	res, err := d.Deploy(attempt, req)
 	grip.close()
 	err = interrupted(ctx, err)
-	return res, errors.Join(err, c.record(ctx, q, claim, res, err))
+	return res, errors.Join(err, record(ctx, q, claim, ending{res, err}))
 }
 
 // interrupted gives the error for people when it was Ctrl-C that ended a deploy.
@@ -53,8 +53,15 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
+// ending is how a deploy came out.
+type ending struct {
+	result job.Result
+	err    error
+}
+
 // record writes down how the deploy ended, also after Ctrl-C: the app is free again.
-func (c *cli) record(ctx context.Context, q *queue.Queue, claim *queue.Claim, res job.Result, failure error) error {
+func record(ctx context.Context, q *queue.Queue, claim *queue.Claim, e ending) error {
+	res, failure := e.result, e.err
 	const enough = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), enough)
 	defer cancel()

@@ -50,8 +50,8 @@ func start(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
-// wait gives the next line that holds all of the words.
-func (p *process) wait(words ...string) string {
+// wait reads up to the next line that holds all of the words.
+func (p *process) wait(words ...string) {
 	p.t.Helper()
 	var said []string
 	for deadline := time.After(patience); ; {
@@ -59,7 +59,7 @@ func (p *process) wait(words ...string) string {
 		case line := <-p.lines:
 			said = append(said, line)
 			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-				return line
+				return
 			}
 		case <-deadline:
 			p.t.Fatalf("no line with %q came, but:\n%s", words, strings.Join(said, "\n"))

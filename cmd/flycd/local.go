@@ -57,7 +57,8 @@ it, FlyCD stays, watches DIR, and deploys on every save. Ctrl-C leaves nothing b
 // copyTree copies DIR, or the hello example, to a folder of its own below to, so that pushes can
 // change it.
 func copyTree(dir, to string) (string, error) {
-	from, name := fs.FS(examples.Hello), "hello"
+	var from fs.FS
+	name := "hello"
 	if dir == "" {
 		sub, err := fs.Sub(examples.Hello, "hello")
 		if err != nil {

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintln(s.err, "flycd:", err)
 		return exitUsage
 	}
-	root := c.root()
+	root := c.root() //nolint:contextcheck // cobra hands the context to each command
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)

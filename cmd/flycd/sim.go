@@ -54,7 +54,7 @@ environment. GET /_sim/state shows everything, PUT /_sim/faults makes calls fail
 func (c *cli) simulate(ctx context.Context, listen string, opts flysim.Options) error {
 	opts.Log = slog.New(slog.NewTextHandler(c.err, nil))
 	server := flysim.New(opts)
-	url, err := server.Listen(listen)
+	url, err := server.Listen(listen) //nolint:contextcheck // it takes none; Close ends it
 	if err != nil {
 		_ = server.Close()
 		return err

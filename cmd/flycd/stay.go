@@ -68,6 +68,7 @@ func (c *cli) pushChanges(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
+	paint := newPaint(c.out, c.cfg.NoColor)
 	for _, r := range ended {
 		detail := changed(r.Result.Changes)
 		if !job.Outcome(r.State).Done() {
@@ -76,7 +77,7 @@ func (c *cli) pushChanges(ctx context.Context, w *world) error {
 		if at := w.address(r.Job.App); at != "" {
 			detail = strings.TrimPrefix(detail+"; "+at, "; ")
 		}
-		fmt.Fprintf(c.out, "%s  %-9s  %-12s  %5s  %s\n", short(change.After), r.State, r.Job.Subject(), time.Since(began).Round(10*time.Millisecond), detail)
+		fmt.Fprintf(c.out, "%s  %s  %-12s  %5s  %s\n", short(change.After), paint.outcome(fmt.Sprintf("%-9s", r.State)), r.Job.Subject(), time.Since(began).Round(10*time.Millisecond), detail)
 	}
 	return nil
 }

@@ -72,10 +72,10 @@ func newWorld(ctx context.Context, dir string, exec map[string][]string, log *sl
 	if err := w.startRedis(); err != nil {
 		return nil, err
 	}
-	if err := w.startFly(exec); err != nil {
+	if err := w.startFly(ctx, exec); err != nil {
 		return nil, err
 	}
-	if err := w.startGit(dir); err != nil {
+	if err := w.startGit(ctx, dir); err != nil {
 		return nil, err
 	}
 	if err := w.startDispatcher(ctx); err != nil {
@@ -93,8 +93,8 @@ func (w *world) startRedis() (err error) {
 	return err
 }
 
-func (w *world) startFly(exec map[string][]string) error {
-	w.fly = flysim.New(flysim.Options{Tokens: []string{w.token}, Exec: exec, Grace: 10 * time.Second, Path: os.Getenv("PATH"), Log: w.log})
+func (w *world) startFly(ctx context.Context, exec map[string][]string) error {
+	w.fly = flysim.New(flysim.Options{Tokens: []string{w.token}, Exec: exec, Grace: 10 * time.Second, Path: searchPath(), Log: w.log})
 	counted := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && !strings.HasPrefix(r.URL.Path, "/v1/apps/"+localRunnerApp) {
 			w.writes.Add(1)
@@ -102,11 +102,11 @@ func (w *world) startFly(exec map[string][]string) error {
 		w.fly.ServeHTTP(rw, r)
 	})
 	var err error
-	w.flyURL, err = w.serve(counted, "127.0.0.1:0")
+	w.flyURL, err = w.serve(ctx, counted)
 	return err
 }
 
-func (w *world) startGit(dir string) (err error) {
+func (w *world) startGit(ctx context.Context, dir string) (err error) {
 	repos := filepath.Join(w.home, "repos")
 	if err := os.Mkdir(repos, 0o700); err != nil {
 		return fmt.Errorf("make folder for repositories: %w", err)
@@ -114,7 +114,7 @@ func (w *world) startGit(dir string) (err error) {
 	if w.mirror, err = source.NewMirror(dir, filepath.Join(repos, "config.git")); err != nil {
 		return err
 	}
-	w.gitURL, err = w.serve(&source.Server{Dir: repos}, "127.0.0.1:0")
+	w.gitURL, err = w.serve(ctx, &source.Server{Dir: repos})
 	return err
 }
 
@@ -126,7 +126,7 @@ func (w *world) startDispatcher(ctx context.Context) (err error) {
 			BaseURL: w.flyURL, Token: w.token, Log: w.log,
 		},
 	}
-	if w.hookURL, err = w.serve(w.dispatcher.Public(), "127.0.0.1:0"); err != nil {
+	if w.hookURL, err = w.serve(ctx, w.dispatcher.Public()); err != nil {
 		return err
 	}
 	w.work.Go(func() { w.beat(ctx) })
@@ -179,11 +179,11 @@ func (w *world) post(ctx context.Context, path string, body any) error {
 }
 
 // serve answers on a loopback address until Close.
-func (w *world) serve(h http.Handler, addr string) (url string, err error) {
+func (w *world) serve(ctx context.Context, h http.Handler) (url string, err error) {
 	var lc net.ListenConfig
-	listener, err := lc.Listen(context.Background(), "tcp", addr)
+	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("listen on %s: %w", addr, err)
+		return "", fmt.Errorf("listen on a loopback port: %w", err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	w.servers = append(w.servers, server)
