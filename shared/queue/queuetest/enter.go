@@ -42,7 +42,7 @@ func enteredJobTakesTheAppsPlace(w *world) {
 }
 
 func nobodyEntersABusyApp(w *world) {
-	j, first, second := source("web", "", "c1", 1000), person(job.Deploy, "web", 2000), person(job.Deploy, "web", 3000)
+	j, first, second := source("api", "", "c1", 1000), person(job.Deploy, "api", 2000), person(job.Deploy, "api", 3000)
 	w.push("waiting", j)
 	w.enter(first)
 	w.idle()
@@ -54,7 +54,7 @@ func nobodyEntersABusyApp(w *world) {
 }
 
 func releasedJobParksWhileAPersonDeploys(w *world) {
-	j, hand := source("web", "", "c1", 1000), person(job.Deploy, "web", 2000)
+	j, hand := source("api", "", "c1", 1000), person(job.Deploy, "api", 2000)
 	w.push("waiting", j)
 	w.giveBack(w.start(j), queue.GiveBack{After: time.Millisecond}, true)
 	c := w.enter(hand)
