@@ -40,6 +40,9 @@ func parseRepo(repo string) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
+	if inner, ok := strings.CutPrefix(r.host, "["); ok && net.ParseIP(strings.TrimSuffix(inner, "]")) == nil {
+		return remote{}, job.Rejectf("source.repo %s: %s is no address", r, r.host)
+	}
 	// ssh would read a leading dash as an option
 	if strings.HasPrefix(r.host, "-") || strings.HasPrefix(r.user, "-") || strings.HasPrefix(r.path, "-") {
 		return remote{}, job.Rejectf("source.repo %s: host, user and path may not begin with a dash", r)
