@@ -16,6 +16,7 @@ const manyRunners = 200
 // round the apps of the catalog, which all wait already: each takes the place of its app's last one. The
 // load comes from this process; it, Redis and the dispatcher share the machine.
 func BenchmarkPush(b *testing.B) {
+	binary := buildFor(b, ".")
 	for _, c := range []struct{ apps, connections int }{
 		{10, 1},
 		{10, 16},
@@ -24,7 +25,7 @@ func BenchmarkPush(b *testing.B) {
 		{10_000, 16},
 	} {
 		b.Run(fmt.Sprintf("%d_apps_%d_connections", c.apps, c.connections), func(b *testing.B) {
-			w := newWorld(b)
+			w := newWorld(b, binary)
 			w.occupy()
 			w.wait(w.catalog(c.apps))
 			d := w.dispatcher(1)
@@ -38,9 +39,10 @@ func BenchmarkPush(b *testing.B) {
 // makes a runner machine on a simulated Fly. This process serves that Fly, and for each machine it claims
 // the job and finishes it at once, so that the runners stay few.
 func BenchmarkPushAndLaunch(b *testing.B) {
+	binary := buildFor(b, ".")
 	for _, connections := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("%d_connections", connections), func(b *testing.B) {
-			w := newWorld(b)
+			w := newWorld(b, binary)
 			w.catalog(b.N)
 			d := w.dispatcher(manyRunners)
 			requests := w.requests(b.N, b.N)
@@ -53,7 +55,7 @@ func BenchmarkPushAndLaunch(b *testing.B) {
 // BenchmarkColdStart is what a push waits for that wakes the dispatcher: from exec to its 202. Redis runs
 // and knows the scripts; the binary is in the page cache.
 func BenchmarkColdStart(b *testing.B) {
-	w := newWorld(b)
+	w := newWorld(b, buildFor(b, "."))
 	w.occupy()
 	w.catalog(10)
 	requests := w.requests(b.N+1, 10)

@@ -47,11 +47,11 @@ type world struct {
 	binary  string
 }
 
-func newWorld(b *testing.B) *world {
+func newWorld(b *testing.B, binary string) *world {
 	b.Helper()
 	exit := 0
 	w := &world{
-		b: b, redis: queuetest.Redis(b), binary: buildFor(b, "."), token: benchToken,
+		b: b, redis: queuetest.Redis(b), binary: binary, token: benchToken,
 		// A runner machine is gone as soon as it has started: the list of them stays short.
 		sim: flysim.New(flysim.Options{Tokens: []string{benchToken}, Images: map[string]flysim.Behavior{"runner": {Exit: &exit}}}),
 	}
