@@ -61,19 +61,14 @@ func (c *chaos) checkJobs() {
 			continue
 		}
 		outcomes[r.State]++
-		switch job.Outcome(r.State) {
-		case job.Created, job.Updated, job.Unchanged:
-		case job.Superseded:
+		switch outcome := job.Outcome(r.State); {
+		case outcome.Done():
+		case outcome == job.Superseded:
 			if _, err := c.eye.Job(ctx, r.SupersededBy); err != nil && r.Result.Detail == "" {
 				c.t.Errorf("job %s of %s is superseded by nothing: %v", id, r.Job.Subject(), err)
 			}
 		default:
-			c.t.Errorf("job %s of %s (attempt %d, %d failed, %d lost) is %s: %s", id, r.Job.Subject(), r.Attempt, r.FailedAttempts, r.Lost, r.State, r.Detail)
-			if tail, err := c.eye.Tail(ctx, id, "", 30); err == nil {
-				for _, l := range tail {
-					c.t.Log(l.Text)
-				}
-			}
+			c.complain(r)
 		}
 	}
 	c.t.Logf("jobs: %v", outcomes)
@@ -105,6 +100,19 @@ func (c *chaos) checkJobs() {
 		if h := c.rdb.HGetAll(ctx, key).Val(); h["config"] != "" || h["source"] != "" || h["force"] != "" {
 			c.t.Errorf("%s still wishes %v", key, h)
 		}
+	}
+}
+
+// complain shows a job that should have ended well.
+func (c *chaos) complain(r queue.Record) {
+	c.t.Helper()
+	c.t.Errorf("job %s of %s (attempt %d, %d failed, %d lost) is %s: %s", r.Job.ID, r.Job.Subject(), r.Attempt, r.FailedAttempts, r.Lost, r.State, r.Detail)
+	lines, err := c.eye.Tail(c.t.Context(), r.Job.ID, "", 30)
+	if err != nil {
+		c.t.Error(err)
+	}
+	for _, l := range lines {
+		c.t.Log(l.Text)
 	}
 }
 
