@@ -123,10 +123,11 @@ func fullRef(ref string) string {
 	return "refs/heads/" + ref
 }
 
-// byHand makes a job a person's: salted, so that asking twice is two jobs.
+// byHand makes a job a person's: salted, so that asking twice is two jobs. It names no time: the
+// queue's own clock says when it was asked for, whatever this machine's clock says.
 func byHand(j job.Job, now time.Time) job.Job {
 	j.ID = job.SaltedID(j.Kind, j.Subject(), rand.Text())
-	j.Order, j.Reason, j.Created = job.Order{Time: now.UnixMilli()}, "dispatch", now.UTC()
+	j.Order, j.Reason, j.Created = job.Order{}, "dispatch", now.UTC()
 	if u, err := user.Current(); err == nil {
 		j.Actor = u.Username
 	}
