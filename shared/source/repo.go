@@ -24,7 +24,7 @@ type remote struct {
 	cred   Credential
 }
 
-var scpForm = regexp.MustCompile(`^(?:([^@/:\[\]]+)@)?(\[[0-9a-fA-F:.]+\]|[^@/:\[\]]+):(.+)$`)
+var scpForm = regexp.MustCompile(`^(?:([\w.~+-]+)@)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):(.+)$`)
 
 // parseRepo reads the spellings of a repository that git knows: https and ssh URLs, the scp form,
 // file URLs and absolute folders. Errors wrap job.ErrRejected and never repeat a credential.
