@@ -44,7 +44,7 @@
 //
 //	 1  a 2xx means the jobs are in       dispatcher  FullRedisAcceptsNothing, WithoutRedisNothingIsAccepted,
 //	                                                  FirstPushToAnEmptyRedisIsLaunched, WedgedFlyDoesNotHoldTheAnswer
-//	 2  at least once, idempotent         launch      NoFaultMakesASecondMachine, ConflictIsAdopted
+//	 2  at least once, idempotent         launch      NoFaultMakesASecondMachine, ConflictIsAdoptedWithoutTheList
 //	                                      queue       MachineThatComesLateIsRefused, ReplayAnswersTheSame
 //	 3  one deployer of an app at a time  queue       NewJobParksWhileAnotherIsActive, SilentHolderLosesJob
 //	                                      fly         LeasedAppIsRefusedToOthers, WhoWaitsReadsAgain,
@@ -53,6 +53,7 @@
 //	 4  the newest wish wins              queue       NewestWishWins, EveryOrderOfMoves
 //	                                      runner      PushesOfOneSecondEndAtTheHead, ConfigForcedBackIsDeployed,
 //	                                                  LateOldPushIsSuperseded, SignalledRunnerGivesBack
+//	                                      deploy      StepThatWasBegunIsFinished
 //	 5  every active job ends             queue       LaunchThatNeverBootsIsTriedAgain, OverrunningAttemptLosesItsHold
 //	                                      dispatcher  DuePassLetsLaunchesLapse
 //	                                      runner      KilledRunnerIsFinishedByNextAttempt
@@ -60,12 +61,12 @@
 //	                                                  LaunchWithoutAMachineIsGivenUpOnTheSecondSighting,
 //	                                                  UnreadableListEndsNothing
 //	 7  a partial read shrinks nothing    deploy      PartialReadShrinksNothing, SyncThatCrashedIsRepairedByRunningAgain
-//	                                      runner      PrunedAndAddedAgain
+//	                                      runner      PrunedAndAddedAgain, DestroyLooksAgainUnderTheLease
 //	 8  success is proven                 plan        ProofFailsWhereOneThingIsWrong
 //	                                      fly         ProofFailsUnlessAllOfItIsTrue
 //	                                      deploy      DriftIsMendedWithoutRelease
 //	 9  no secret is seen                 runner      NoSecretIsTold
-//	                                      manifest    RawSecretsAreSeenNowhere
+//	                                      manifest    RawSecretsAreSeenNowhere, SecretShowsItselfNowhere
 //	                                      cmd         NoSecretIsHandedToRunners
 //	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
 //	11  bad input stops nobody            runner      BadAppsStopNobody, PanicEndsOneJob
