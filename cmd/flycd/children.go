@@ -41,8 +41,7 @@ func (c *children) Launch(_ context.Context, r launch.Runner) (launch.Machine, e
 	cmd.Env = append(append([]string(nil), c.env...), "FLYCD_JOB="+string(r.Job.ID), "FLYCD_ATTEMPT="+strconv.Itoa(r.Attempt),
 		"FLYCD_DEADLINE="+r.Deadline.UTC().Format(time.RFC3339), "FLY_MACHINE_ID="+name)
 	cmd.Stdout, cmd.Stderr = c.out, c.out
-	// Of a group of its own, so that Ctrl-C reaches it only through us.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return launch.Machine{}, fmt.Errorf("start a runner: %w: %w", err, launch.ErrNothingMade)
 	}
