@@ -40,7 +40,7 @@ func parseRepo(repo string) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
-	if inner, ok := strings.CutPrefix(r.host, "["); ok && net.ParseIP(strings.TrimSuffix(inner, "]")) == nil {
+	if inner, ok := strings.CutPrefix(r.host, "["); ok && (!strings.Contains(inner, ":") || net.ParseIP(strings.TrimSuffix(inner, "]")) == nil) {
 		return remote{}, job.Rejectf("source.repo %s: %s is no address", r, r.host)
 	}
 	// ssh would read a leading dash as an option
