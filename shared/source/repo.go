@@ -40,14 +40,25 @@ func parseRepo(repo string) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
-	if inner, ok := strings.CutPrefix(r.host, "["); ok && (!strings.Contains(inner, ":") || net.ParseIP(strings.TrimSuffix(inner, "]")) == nil) {
-		return remote{}, job.Rejectf("source.repo %s: %s is no address", r, r.host)
+	if r.scheme != "file" && !isHost(r.host) {
+		return remote{}, job.Rejectf("source.repo %s: %q is no host name", r, r.host)
 	}
 	// ssh would read a leading dash as an option
 	if strings.HasPrefix(r.host, "-") || strings.HasPrefix(r.user, "-") || strings.HasPrefix(r.path, "-") {
 		return remote{}, job.Rejectf("source.repo %s: host, user and path may not begin with a dash", r)
 	}
 	return r, nil
+}
+
+var hostName = regexp.MustCompile(`^[\w.-]+$`)
+
+// isHost reports whether host is a name, an address, or an IPv6 address in brackets.
+func isHost(host string) bool {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		inner = strings.TrimSuffix(inner, "]")
+		return strings.Contains(inner, ":") && net.ParseIP(inner) != nil
+	}
+	return hostName.MatchString(host)
 }
 
 func parseSpelling(repo string) (remote, error) {
