@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"github.com/gigurra/flycd/shared/job"
 )
@@ -30,6 +31,10 @@ type Buildctl struct {
 }
 
 // Build implements Builder. The image is Registry/App:Tag.
+//
+// A base image that its registry says does not exist or denies is rejected, as Registry.Resolve does it; one whose
+// registry cannot be reached may be tried again. So may a push that is denied: the Dockerfile is not to blame,
+// and a login can be put right without a new commit.
 func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 	name, err := target(b.Registry, req)
 	if err != nil {
@@ -47,12 +52,23 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 	if err := writeLogins(private, b.Logins); err != nil {
 		return Reference{}, fmt.Errorf("build %s: %w", name, err)
 	}
-	metadata := filepath.Join(private, "metadata.json")
-	p := program{path: binary, args: b.args(req, name, metadata), env: []string{"DOCKER_CONFIG=" + private}, log: req.Log}
-	if err := p.run(ctx); err != nil {
-		return Reference{}, judge("build "+name, err)
+	if err := stamp(req); err != nil {
+		return Reference{}, fmt.Errorf("build %s: %w", name, err)
 	}
-	digest, err := readDigest(metadata)
+	if req.Ignorefile != "" {
+		if err := copyDockerfile(filepath.Join(private, ignoring), req); err != nil {
+			return Reference{}, fmt.Errorf("build %s: %w", name, err)
+		}
+	}
+	p := program{
+		path: binary, args: b.args(req, name, private), log: req.Log,
+		// what this process was given for itself, the login's password among it, is none of buildctl's business
+		env: []string{"DOCKER_CONFIG=" + private}, hides: []string{"FLY", "REDIS_"},
+	}
+	if err := p.run(ctx); err != nil {
+		return Reference{}, b.judge("build "+name, err)
+	}
+	digest, err := readDigest(filepath.Join(private, metadata))
 	if err != nil {
 		return Reference{}, fmt.Errorf("build %s: %w", name, err)
 	}
@@ -60,16 +76,20 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 }
 
 // args is buildctl's command line.
-func (b Buildctl) args(req Request, image, metadata string) []string {
-	dockerfile := or(req.Dockerfile, "Dockerfile")
+func (b Buildctl) args(req Request, image, private string) []string {
+	// the whole folder, so that a Dockerfile may be a link: BuildKit asks for the named file only
+	folder := req.Dir
+	if req.Ignorefile != "" {
+		folder = filepath.Join(private, ignoring)
+	}
 	args := []string{}
 	if b.Addr != "" {
 		args = append(args, "--addr", b.Addr)
 	}
 	args = append(args, "build", "--progress", "plain", "--frontend", "dockerfile.v0",
 		"--local", "context="+req.Dir,
-		"--local", "dockerfile="+filepath.Join(req.Dir, filepath.FromSlash(path.Dir(dockerfile))),
-		"--opt", "filename="+path.Base(dockerfile),
+		"--local", "dockerfile="+folder,
+		"--opt", "filename="+path.Clean(or(req.Dockerfile, "Dockerfile")),
 		// Fly's machines are of this kind only
 		"--opt", "platform=linux/amd64",
 	)
@@ -86,7 +106,23 @@ func (b Buildctl) args(req Request, image, metadata string) []string {
 	if b.Insecure {
 		output += ",registry.insecure=true"
 	}
-	return append(args, "--output", output, "--metadata-file", metadata)
+	return append(args, "--output", output, "--metadata-file", filepath.Join(private, metadata))
+}
+
+// judge knows what buildctl says of a BuildKit that cannot be reached and of a registry that denies a push;
+// the rest is judged as of every builder.
+func (b Buildctl) judge(what string, err error) error {
+	var f *failure
+	switch {
+	case !errors.As(err, &f):
+	case strings.Contains(f.last, "failed to list workers"):
+		return fmt.Errorf("%s: the BuildKit at BUILDKIT_HOST=%s cannot be reached: start it, or correct the address:\n%s",
+			what, or(b.Addr, "(not set)"), f.last)
+	case strings.Contains(f.last, "error: failed to solve: failed to push"):
+		return fmt.Errorf("%s: the image is built, and registry %s does not take it: see that it can be reached, and that FlyCD's login may push:\n%s",
+			what, or(b.Registry, FlyRegistry), f.last)
+	}
+	return judge(what, err)
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -58,6 +58,11 @@ func target(registry string, req Request) (string, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return "", job.Rejectf("build: there is no %s in the source: add one, set build.dockerfile to where it is, or use an image (source.type: image)", dockerfile)
 	}
+	if req.Ignorefile != "" {
+		if info, err := root.Stat(filepath.FromSlash(req.Ignorefile)); err != nil || !info.Mode().IsRegular() {
+			return "", job.Rejectf("build: there is no %s in the source: add it, or correct build.ignorefile", req.Ignorefile)
+		}
+	}
 	return name, nil
 }
 

@@ -18,10 +18,13 @@ func (r Reference) String() string { return r.Name + "@" + r.Digest }
 
 // Request is one image to build and push.
 type Request struct {
-	// Dir is the build context on disk.
+	// Dir is the build context on disk, a folder of its own for this build: a Builder may change
+	// the times of its files.
 	Dir string
 	// Dockerfile is a path inside Dir.
 	Dockerfile string
+	// Ignorefile is a path inside Dir, of the file that takes the place of .dockerignore. A named
+	// file that is not there is rejected: more would be sent than was meant.
 	Ignorefile string
 	Target     string
 	Args       map[string]string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,10 +24,12 @@ const (
 type program struct {
 	path string
 	args []string
-	// env is added to the environment of this process.
-	env []string
-	dir string
-	log io.Writer
+	// env is added to the environment of this process, without the variables whose names begin with
+	// one of hides.
+	env   []string
+	hides []string
+	dir   string
+	log   io.Writer
 }
 
 // failure is a program that ended with a code that is not zero.
@@ -42,7 +45,7 @@ func (f *failure) Error() string { return f.err.Error() }
 func (p program) run(ctx context.Context) error {
 	kept := &lastLines{to: p.log}
 	cmd := exec.CommandContext(ctx, p.path, p.args...) //nolint:gosec // the arguments are made by this package
-	cmd.Env = append(cmd.Environ(), p.env...)
+	cmd.Env = append(slices.DeleteFunc(cmd.Environ(), p.hidden), p.env...)
 	cmd.Dir = p.dir
 	cmd.Stdout, cmd.Stderr = kept, kept
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -56,6 +59,11 @@ func (p program) run(ctx context.Context) error {
 		return &failure{err: err, last: kept.String()}
 	}
 	return err
+}
+
+// hidden tells a variable that is not the program's business.
+func (p program) hidden(variable string) bool {
+	return slices.ContainsFunc(p.hides, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
 }
 
 // lastLines hands on what is printed and keeps the last lines of it.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,11 +25,11 @@ func request() Request {
 
 func TestBuildctlCommandLine(t *testing.T) {
 	b := Buildctl{Addr: "tcp://builder:1234", Insecure: true, Logins: map[string]Login{"r": {"x", manifest.NewSecret("s3cret")}}}
-	got := b.args(request(), "registry.fly.io/web:t-abc", "/private/metadata.json")
+	got := b.args(request(), "registry.fly.io/web:t-abc", "/private")
 	want := []string{
 		"--addr", "tcp://builder:1234", "build", "--progress", "plain", "--frontend", "dockerfile.v0",
-		"--local", "context=/ctx", "--local", "dockerfile=/ctx/docker",
-		"--opt", "filename=web.Dockerfile", "--opt", "platform=linux/amd64", "--opt", "target=prod",
+		"--local", "context=/ctx", "--local", "dockerfile=/private/dockerfile",
+		"--opt", "filename=docker/web.Dockerfile", "--opt", "platform=linux/amd64", "--opt", "target=prod",
 		"--opt", "build-arg:A=1 and more", "--opt", "build-arg:B=2", "--no-cache",
 		"--output", "type=image,name=registry.fly.io/web:t-abc,push=true,registry.insecure=true",
 		"--metadata-file", "/private/metadata.json",
@@ -136,5 +137,75 @@ func TestDigestIsReadFromMetadata(t *testing.T) {
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: got %q %v, want %q", text, got, err, want)
 		}
+	}
+}
+
+func TestIgnoreFileGoesWithItsDockerfile(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "dockerfile")
+	for file, text := range map[string]string{"web.Dockerfile": "FROM scratch", "web.ignore": ""} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req := Request{Dir: dir, Dockerfile: "web.Dockerfile", Ignorefile: "web.ignore", App: "web", Tag: "t-abc"}
+	if _, err := (Fact{}).Build(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyDockerfile(to, req); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"web.Dockerfile": "FROM scratch\n", "web.Dockerfile.dockerignore": "\n"} {
+		if got, err := os.ReadFile(filepath.Join(to, file)); err != nil || string(got) != want {
+			t.Errorf("%s = %q %v, want %q", file, got, err, want)
+		}
+	}
+	req.Ignorefile = "no.ignore"
+	if _, err := (Fact{}).Build(t.Context(), req); !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "no.ignore") {
+		t.Errorf("error = %v, want a rejection that names the file", err)
+	}
+}
+
+func TestFilesOfTwoAppsHaveNoTimeInCommon(t *testing.T) {
+	now := time.Now()
+	times := map[string]time.Time{}
+	for _, app := range []string{"a", "b"} {
+		file := filepath.Join(t.TempDir(), "name")
+		if err := errors.Join(os.WriteFile(file, []byte(app), 0o600), os.Chtimes(file, now, now)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := stamp(Request{Dir: filepath.Dir(file), App: app, Tag: "t-1"}); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before, ok := times[app]; ok && !before.Equal(info.ModTime()) {
+				t.Errorf("stamping again: %v, was %v", info.ModTime(), before)
+			}
+			times[app] = info.ModTime()
+		}
+	}
+	if times["a"].Equal(times["b"]) || times["a"].Unix() != now.Unix() || times["b"].Unix() != now.Unix() {
+		t.Errorf("times = %v, want two within the second of %v", times, now)
+	}
+}
+
+func TestBuildctlIsNotToldWhatFlyCDWasTold(t *testing.T) {
+	t.Setenv("FLY_API_TOKEN", "s3cret")
+	t.Setenv("REDIS_URL", "redis://:s3cret@host")
+	t.Setenv("HTTPS_PROXY", "http://proxy")
+	dir, bin := t.TempDir(), filepath.Join(t.TempDir(), "buildctl")
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bin, []byte("#!/bin/sh\nenv\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	_, err := Buildctl{Path: bin, Addr: "tcp://b:1"}.Build(t.Context(), Request{Dir: dir, App: "web", Tag: "t-1", Log: &log})
+	if err == nil || strings.Contains(log.String(), "s3cret") || !strings.Contains(log.String(), "HTTPS_PROXY=http://proxy") {
+		t.Errorf("error = %v, environment:\n%s", err, &log)
 	}
 }

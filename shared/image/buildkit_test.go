@@ -1,0 +1,240 @@
+package image_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+)
+
+// The tests of this file and of buildkit_failure_test.go build with a real buildkitd on this machine. FLYCD_TEST_BUILDKIT is its address
+// (unix:///run/buildkit/buildkitd.sock), FLYCD_TEST_REGISTRY a registry on loopback (127.0.0.1:5000) that
+// buildkitd.toml marks http and insecure; buildctl is on the PATH. Without them they are skipped, also under
+// FLYCD_TEST_REQUIRE=all: a buildkitd wants root, and the BuildKit that a runner brings itself is to come.
+// Base images are scratch or loopback ones: nothing is asked of the world.
+
+// realBuildkit gives the builder under test.
+func realBuildkit(t *testing.T) image.Buildctl {
+	t.Helper()
+	addr, host := os.Getenv("FLYCD_TEST_BUILDKIT"), os.Getenv("FLYCD_TEST_REGISTRY")
+	if addr == "" || host == "" {
+		t.Skip("no buildkitd: FLYCD_TEST_BUILDKIT and FLYCD_TEST_REGISTRY are not set")
+	}
+	if _, err := exec.LookPath("buildctl"); err != nil {
+		t.Fatalf("FLYCD_TEST_BUILDKIT is set, and buildctl is not on the PATH: %v", err)
+	}
+	return image.Buildctl{Addr: addr, Registry: host, Insecure: true}
+}
+
+// folder writes a build's folder.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for file, text := range files {
+		file = filepath.Join(dir, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func asked(t *testing.T, files map[string]string) image.Request {
+	t.Helper()
+	return image.Request{Dir: folder(t, files), App: "buildkit-test", Tag: fmt.Sprintf("t-%x", time.Now().UnixNano()), Log: t.Output()}
+}
+
+// pushed gives the image that the registry serves under a reference's tag, which must be its digest.
+func pushed(t *testing.T, ref image.Reference) v1.Image {
+	t.Helper()
+	got, err := image.Registry{}.Resolve(t.Context(), ref.Name)
+	if err != nil || got != ref {
+		t.Fatalf("the registry says %v (error %v), Build said %v", got, err, ref)
+	}
+	parsed, err := name.ParseReference(ref.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := remote.Image(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// filesOf gives the regular files of an image.
+func filesOf(t *testing.T, img v1.Image) map[string]string {
+	t.Helper()
+	layers := mutate.Extract(img)
+	defer layers.Close() //nolint:errcheck // only read
+	files := map[string]string{}
+	for r := tar.NewReader(layers); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			files[strings.TrimPrefix(h.Name, "/")] = string(text)
+		}
+	}
+}
+
+func wantFiles(t *testing.T, b image.Buildctl, req image.Request, want map[string]string) {
+	t.Helper()
+	ref, err := b.Build(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, filesOf(t, pushed(t, ref))); diff != "" {
+		t.Errorf("files of the image (-want +got):\n%s", diff)
+	}
+}
+
+func wantRetry(t *testing.T, err error, says string) {
+	t.Helper()
+	if err == nil || errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), says) {
+		t.Errorf("error = %v, want one that may be tried again and says %q", err, says)
+	}
+}
+
+func TestBuildkitPushesTheDigestThatBuildTells(t *testing.T) {
+	b := realBuildkit(t)
+	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY hello /app/hello\n", "hello": "hi\n"})
+	ref, err := b.Build(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := b.Registry + "/" + req.App + ":" + req.Tag; ref.Name != want {
+		t.Errorf("name = %s, want %s", ref.Name, want)
+	}
+	img := pushed(t, ref)
+	if diff := cmp.Diff(map[string]string{"app/hello": "hi\n"}, filesOf(t, img)); diff != "" {
+		t.Error(diff)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.OS != "linux" || config.Architecture != "amd64" {
+		t.Errorf("the image is for %s/%s", config.OS, config.Architecture)
+	}
+	again, err := b.Build(t.Context(), req)
+	if err != nil || again != ref {
+		t.Errorf("building the same again: %v %v, want %v", again, err, ref)
+	}
+}
+
+func TestBuildkitHonoursArgsTargetAndDockerfile(t *testing.T) {
+	b := realBuildkit(t)
+	req := asked(t, map[string]string{
+		"docker/web.Dockerfile": "FROM scratch AS first\nARG WHO=nobody\nARG SAYS\nLABEL says=$SAYS\nCOPY ${WHO}.txt /who\nFROM scratch AS last\nCOPY b.txt /who\n",
+		"a.txt":                 "a", "b.txt": "b",
+	})
+	req.Dockerfile, req.Target, req.Args = "docker/web.Dockerfile", "first", map[string]string{"WHO": "a", "SAYS": `x=1, "y" and more`}
+	ref, err := b.Build(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := pushed(t, ref)
+	if diff := cmp.Diff(map[string]string{"who": "a"}, filesOf(t, img)); diff != "" {
+		t.Error(diff)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Config.Labels["says"]; got != req.Args["SAYS"] {
+		t.Errorf("argument arrived as %q, want %q", got, req.Args["SAYS"])
+	}
+	req.Target = "third"
+	_, err = b.Build(t.Context(), req)
+	wantRejected(t, err, "third")
+}
+
+func TestBuildkitFollowsALinkToTheDockerfile(t *testing.T) {
+	b := realBuildkit(t)
+	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f", "docker/web.ignore": "g\n"})
+	if err := os.Symlink("../Dockerfile", filepath.Join(req.Dir, "docker", "Dockerfile")); err != nil {
+		t.Fatal(err)
+	}
+	req.Dockerfile = "docker/Dockerfile"
+	wantFiles(t, b, req, map[string]string{"f": "f"})
+	req.Ignorefile = "docker/web.ignore"
+	wantFiles(t, b, req, map[string]string{"f": "f"})
+}
+
+func TestBuildkitHonoursTheIgnoreFile(t *testing.T) {
+	b := realBuildkit(t)
+	files := map[string]string{
+		"docker/Dockerfile": "FROM scratch\nCOPY a b c /\n", ".dockerignore": "a\n", "docker/web.ignore": "b\n", "none.ignore": "",
+		"a/f": "a", "b/f": "b", "c/f": "c", "c/g": "g",
+	}
+	req := asked(t, files)
+	req.Dockerfile = "docker/Dockerfile"
+	_, err := b.Build(t.Context(), req)
+	wantRejected(t, err, `"/a": not found`)
+	req.Ignorefile = "docker/web.ignore"
+	_, err = b.Build(t.Context(), req)
+	wantRejected(t, err, `"/b": not found`)
+	req.Ignorefile = "none.ignore"
+	wantFiles(t, b, req, map[string]string{"f": "c", "g": "g"})
+	if _, err := os.Stat(filepath.Join(req.Dir, "docker/Dockerfile.dockerignore")); err == nil {
+		t.Error("the build left an ignore file in the folder that it was given")
+	}
+}
+
+func TestBuildkitBuildsEveryStepAgainWithoutCache(t *testing.T) {
+	b := realBuildkit(t)
+	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /a\nCOPY f /b\n", "f": time.Now().String()})
+	for _, c := range []struct{ noCache, cached bool }{{false, false}, {false, true}, {true, false}} {
+		var log bytes.Buffer
+		req.NoCache, req.Log = c.noCache, &log
+		if _, err := b.Build(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "CACHED"); got != c.cached {
+			t.Errorf("no cache %v: steps from the cache = %v, want %v:\n%s", c.noCache, got, c.cached, &log)
+		}
+	}
+}
+
+// Builds of several apps meet in one buildkitd, which keeps what it was sent and asks only for files
+// whose size or time differs.
+func TestBuildkitTakesNoFileOfAnotherApp(t *testing.T) {
+	b := realBuildkit(t)
+	now := time.Now()
+	for _, app := range []string{"buildkit-test-a", "buildkit-test-b"} {
+		req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY name /\n", "name": app})
+		if err := os.Chtimes(filepath.Join(req.Dir, "name"), now, now); err != nil {
+			t.Fatal(err)
+		}
+		req.App = app
+		wantFiles(t, b, req, map[string]string{"name": app})
+	}
+}
