@@ -40,6 +40,9 @@ func parseRepo(repo string) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
+	if r.user != "" && !userName.MatchString(r.user) {
+		return remote{}, job.Rejectf("source.repo names the user %q, which is no user name: expected one such as git", r.user)
+	}
 	if r.scheme != "file" && !isHost(r.host) {
 		return remote{}, job.Rejectf("source.repo %s: %q is no host name", r, r.host)
 	}
@@ -50,7 +53,10 @@ func parseRepo(repo string) (remote, error) {
 	return r, nil
 }
 
-var hostName = regexp.MustCompile(`^[\w.-]+$`)
+var (
+	hostName = regexp.MustCompile(`^[\w.-]+$`)
+	userName = regexp.MustCompile(`^[\w.~+-]+$`)
+)
 
 // isHost reports whether host is a name, an address, or an IPv6 address in brackets.
 func isHost(host string) bool {
