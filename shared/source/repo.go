@@ -41,7 +41,7 @@ func parseRepo(repo string) (remote, error) {
 		return remote{}, err
 	}
 	if r.user != "" && !userName.MatchString(r.user) {
-		return remote{}, job.Rejectf("source.repo names the user %q, which is no user name: expected one such as git", r.user)
+		return remote{}, job.Rejectf("source.repo: what stands before the @ is no user name: expected one such as git")
 	}
 	if r.scheme != "file" && !isHost(r.host) {
 		return remote{}, job.Rejectf("source.repo %s: %q is no host name", r, r.host)
