@@ -1,3 +1,5 @@
+//go:build buildkit
+
 package image_test
 
 import (
