@@ -121,7 +121,21 @@ func (m *Mirror) commit(tree, parent plumbing.Hash, message string) (plumbing.Ha
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return h, m.store.SetReference(plumbing.NewHashReference(mirrorBranch, h))
+	return h, m.moveBranch(h)
+}
+
+// moveBranch moves the branch in one step. go-git writes into the ref's file, and who reads in between
+// finds a repository whose branch has no commit.
+func (m *Mirror) moveBranch(h plumbing.Hash) error {
+	next := filepath.Join(m.Bare, "next")
+	if err := os.WriteFile(next, []byte(h.String()+"\n"), 0o600); err != nil {
+		return err
+	}
+	file := filepath.Join(m.Bare, filepath.FromSlash(mirrorBranch.String()))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(next, file)
 }
 
 // snapshot stores the folder's files and gives the hash of their tree.
