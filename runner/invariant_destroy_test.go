@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
 
@@ -26,7 +27,7 @@ func TestDestroyLooksAgainUnderTheLease(t *testing.T) {
 		t.Fatalf("took %+v, want a destroy", destroy.Job)
 	}
 	// somebody else has the lease while the tree names the app again
-	other, err := h.Fly().Begin(t.Context(), "web")
+	other, err := h.Fly().Begin(t.Context(), "web", plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}

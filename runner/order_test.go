@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
@@ -155,10 +156,10 @@ func TestPrunedAndAddedAgain(t *testing.T) {
 		// taken out for good
 		h.push(config, config.Commit(map[string]string{"web/app.yaml": ""}))
 		h.expect(h.drain(), map[string]job.Outcome{tree: job.Updated, "web": job.Updated})
-		if o, err := h.Fly().Observe(h.t.Context(), "web"); err != nil || o.Exists {
+		if o, err := h.Fly().Observe(h.t.Context(), "web", plan.Scope{}); err != nil || o.Exists {
 			h.t.Errorf("web is still there: %v %v", o, err)
 		}
-		if o, err := h.Fly().Observe(h.t.Context(), "other"); err != nil || len(o.Machines) != 1 {
+		if o, err := h.Fly().Observe(h.t.Context(), "other", plan.Scope{}); err != nil || len(o.Machines) != 1 {
 			h.t.Errorf("other has gone too: %v", err)
 		}
 
@@ -183,7 +184,7 @@ func TestDestroyTouchesNoData(t *testing.T) {
 		if r := done["web"].Result; r.Outcome != job.Rejected || !strings.Contains(r.Detail, "data") {
 			h.t.Errorf("%s: %s", r.Outcome, r.Detail)
 		}
-		if o, err := h.Fly().Observe(h.t.Context(), "web"); err != nil || len(o.Machines) != 1 || len(o.Volumes) != 1 {
+		if o, err := h.Fly().Observe(h.t.Context(), "web", plan.Scope{}); err != nil || len(o.Machines) != 1 || len(o.Volumes) != 1 {
 			h.t.Errorf("web lost something: %d machines, %d volumes, %v", len(o.Machines), len(o.Volumes), err)
 		}
 	})

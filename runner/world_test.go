@@ -16,6 +16,7 @@ import (
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 	"github.com/gigurra/flycd/shared/source"
@@ -182,7 +183,7 @@ func (h *house) expect(records map[string]queue.Record, want map[string]job.Outc
 // app looks at an app on Fly.
 func (h *house) env(app, key string) []string {
 	h.t.Helper()
-	o, err := h.Fly().Observe(h.t.Context(), app)
+	o, err := h.Fly().Observe(h.t.Context(), app, plan.Scope{})
 	if err != nil {
 		h.t.Fatal(err)
 	}

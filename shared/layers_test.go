@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"examples", "shared", "shared/job", "shared/manifest"},
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
-	{"shared/source", "shared/image", "shared/queue", "shared/fly", "shared/launch", "shared/fly/flysim"},
+	{"shared/adopt", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/fly/flysim"},
 	{"shared/queue/queuetest", "shared/deploy"},
 	{"shared/deploy/deploytest"},
 	{"dispatcher", "runner"},

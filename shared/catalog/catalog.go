@@ -25,6 +25,9 @@ type Entry struct {
 	Image string `json:"image,omitempty"`
 	// DependsOn are the apps that must be deployed first.
 	DependsOn []string `json:"depends_on,omitempty"`
+	// EnvSecrets are the names in the runner's environment that the app's secrets come from, sorted: their
+	// values may change while no commit does.
+	EnvSecrets []string `json:"env_secrets,omitempty"`
 	// Generation is the generation of the tree that wrote the entry.
 	Generation int64 `json:"generation,omitempty"`
 }

@@ -35,7 +35,7 @@ func (w *work) change(ctx context.Context) error {
 	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
 		return w.conclude(w.observed, w.success())
 	}
-	ch, err := w.Fly.Begin(ctx, w.entry.App.Name)
+	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, plan.Scope{})
 	if err != nil {
 		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
 	}

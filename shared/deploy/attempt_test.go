@@ -10,6 +10,7 @@ import (
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 func request(tree job.Config, salt string) deploy.Request {
@@ -25,7 +26,7 @@ func (b *bench) updates() int {
 // greetings gives what the machines of hello say.
 func (b *bench) greetings() string {
 	b.tb.Helper()
-	o, err := b.deployer.Fly.Observe(b.tb.Context(), "hello")
+	o, err := b.deployer.Fly.Observe(b.tb.Context(), "hello", plan.Scope{})
 	if err != nil {
 		b.tb.Fatal(err)
 	}

@@ -217,7 +217,7 @@ func (w *work) ensureApp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ch, err := w.Fly.Begin(ctx, w.entry.App.Name)
+	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, plan.Scope{})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error)
 	if named, err := w.named(ctx); named || err != nil {
 		return w.result(), err
 	}
-	ch, err := d.Fly.Begin(ctx, req.Job.App)
+	ch, err := d.Fly.Begin(ctx, req.Job.App, plan.Scope{})
 	if err != nil {
 		return w.result(), fmt.Errorf("begin to destroy %s: %w", req.Job.App, err)
 	}

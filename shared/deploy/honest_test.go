@@ -50,7 +50,7 @@ func TestForeignImageIsDrift(t *testing.T) {
 	first := b.deploy("shop", tree, nil)
 	b.expect(first, job.Created)
 
-	ch, err := b.deployer.Fly.Begin(t.Context(), "shop")
+	ch, err := b.deployer.Fly.Begin(t.Context(), "shop", plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestForeignImageIsDrift(t *testing.T) {
 	b.Sim.Advance(time.Second)
 
 	b.expect(b.deploy("shop", tree, nil), job.Updated)
-	o, err := b.deployer.Fly.Observe(t.Context(), "shop")
+	o, err := b.deployer.Fly.Observe(t.Context(), "shop", plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 // readConfig fetches the config tree and finds the app in it.
@@ -83,7 +84,7 @@ func named(apps []manifest.Entry) string {
 
 // observe looks at what Fly holds and what it says of the deploy before.
 func (w *work) observe(ctx context.Context) error {
-	o, err := w.Fly.Observe(ctx, w.entry.App.Name)
+	o, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
 	w.observed, w.seal = o, sealOf(o)
 	return err
 }

@@ -30,7 +30,7 @@ func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 // settled looks at the app once more: Fly's lists may lag behind what was proven of each machine.
 func (w *work) settled(ctx context.Context) (plan.Observed, error) {
 	for try := 1; ; try++ {
-		o, err := w.Fly.Observe(ctx, w.entry.App.Name)
+		o, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
 		if err != nil {
 			return o, err
 		}

@@ -28,7 +28,7 @@ func (w *work) onFailure() string {
 // rollBack puts the observed configs back under the leases that are held, and proves them as a
 // deploy would.
 func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) error {
-	now, err := w.Fly.Observe(ctx, w.entry.App.Name)
+	now, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
 	if err != nil {
 		return err
 	}

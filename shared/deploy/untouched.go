@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 // untouched is the cheapest way to unchanged: neither commit has moved since the last result, and
@@ -26,7 +27,7 @@ func (w *work) untouched(ctx context.Context) (bool, error) {
 	if err != nil || !same {
 		return false, err
 	}
-	o, err := w.Fly.Observe(ctx, w.req.Job.App)
+	o, err := w.Fly.Observe(ctx, w.req.Job.App, plan.Scope{})
 	if err != nil {
 		return false, err
 	}

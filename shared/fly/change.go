@@ -46,8 +46,8 @@ type Change struct {
 // Observed gives cannot change under the caller. Where somebody else holds a lease it waits up to
 // Options.LeaseWait, and then gives ErrLeased. An app that does not exist gives a Change without
 // leases. The caller must Close the change. Beginning is safe to repeat.
-func (c *Client) Begin(ctx context.Context, app string) (*Change, error) {
-	o, err := c.Observe(ctx, app)
+func (c *Client) Begin(ctx context.Context, app string, scope plan.Scope) (*Change, error) {
+	o, err := c.Observe(ctx, app, scope)
 	if err != nil {
 		return nil, err
 	}

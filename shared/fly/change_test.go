@@ -61,7 +61,7 @@ func TestObserveAsksOncePerKind(t *testing.T) {
 	w.road.mu.Lock()
 	w.road.reads = nil
 	w.road.mu.Unlock()
-	if _, err := w.client(t).Observe(t.Context(), testApp); err != nil {
+	if _, err := w.client(t).Observe(t.Context(), testApp, plan.Scope{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(w.road.reads); got != 4 {
@@ -114,7 +114,7 @@ func TestTwoFirstDeploysMakeOneApp(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			c := w.client(t, func(o *Options) { o.LeaseWait = 30 * time.Second })
-			ch, err := c.Begin(t.Context(), testApp)
+			ch, err := c.Begin(t.Context(), testApp, plan.Scope{})
 			if err != nil {
 				t.Error(err)
 				return

@@ -159,7 +159,7 @@ func meet(t *testing.T, s tried, f *fault) {
 
 func (w *world) run(t *testing.T, s tried) error {
 	t.Helper()
-	ch, err := w.client(t, hurried).Begin(t.Context(), testApp)
+	ch, err := w.client(t, hurried).Begin(t.Context(), testApp, plan.Scope{})
 	if err != nil {
 		return err
 	}

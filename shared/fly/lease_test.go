@@ -11,6 +11,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 func TestUpdateCarriesNonceAndVersion(t *testing.T) {
@@ -38,7 +39,7 @@ func TestLeasedAppIsRefusedToOthers(t *testing.T) {
 	w := deployed(t, flysim.Options{})
 	begin(t, w.client(t))
 	quick := w.client(t, func(o *Options) { o.LeaseWait = 100 * time.Millisecond })
-	_, err := quick.Begin(t.Context(), testApp)
+	_, err := quick.Begin(t.Context(), testApp, plan.Scope{})
 	if !errors.Is(err, ErrLeased) || errors.Is(err, job.ErrRejected) {
 		t.Fatalf("second change: %v, want ErrLeased", err)
 	}
@@ -54,7 +55,7 @@ func TestWhoWaitsReadsAgain(t *testing.T) {
 	w.road.held = func() { refused <- struct{}{} }
 	began := make(chan *Change)
 	go func() {
-		second, err := w.client(t).Begin(t.Context(), testApp)
+		second, err := w.client(t).Begin(t.Context(), testApp, plan.Scope{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -86,7 +87,7 @@ func TestManyChangesGoOneAfterAnother(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			ch, err := w.client(t, func(o *Options) { o.LeaseWait = time.Minute }).Begin(t.Context(), testApp)
+			ch, err := w.client(t, func(o *Options) { o.LeaseWait = time.Minute }).Begin(t.Context(), testApp, plan.Scope{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -187,7 +188,7 @@ func TestDeadDeployerIsOutlived(t *testing.T) {
 	next := w.client(t, func(o *Options) { o.LeaseWait = 20 * time.Second })
 	began := make(chan *Change)
 	go func() {
-		ch, err := next.Begin(t.Context(), testApp)
+		ch, err := next.Begin(t.Context(), testApp, plan.Scope{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -220,7 +221,7 @@ func TestDeadDeployerIsOutlived(t *testing.T) {
 func TestCloseGivesLeasesBackAfterCancel(t *testing.T) {
 	w := deployed(t, flysim.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	ch, err := w.client(t).Begin(ctx, testApp)
+	ch, err := w.client(t).Begin(ctx, testApp, plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +233,7 @@ func TestCloseGivesLeasesBackAfterCancel(t *testing.T) {
 		t.Errorf("closing twice: %v", err)
 	}
 	quick := w.client(t, func(o *Options) { o.LeaseWait = 50 * time.Millisecond })
-	second, err := quick.Begin(t.Context(), testApp)
+	second, err := quick.Begin(t.Context(), testApp, plan.Scope{})
 	if err != nil {
 		t.Fatalf("the lease was not given back: %v", err)
 	}
@@ -247,11 +248,11 @@ func TestFailedBeginGivesLeasesBack(t *testing.T) {
 	quick := w.client(t, func(o *Options) { o.LeaseWait = 50 * time.Millisecond })
 	second := w.machines(t)[1].ID
 	w.road.breaks(&fault{method: http.MethodPost, path: second + `/lease$`, status: 500})
-	if _, err := quick.Begin(t.Context(), testApp); err == nil {
+	if _, err := quick.Begin(t.Context(), testApp, plan.Scope{}); err == nil {
 		t.Fatal("began without a lease")
 	}
 	w.road.breaks()
-	third, err := quick.Begin(t.Context(), testApp)
+	third, err := quick.Begin(t.Context(), testApp, plan.Scope{})
 	if err != nil {
 		t.Fatalf("the first lease was not given back: %v", err)
 	}

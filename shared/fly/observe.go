@@ -26,9 +26,9 @@ func ephemeral(group string) bool {
 }
 
 // Observe says what Fly holds for app now: one request for the app, then one list each of its
-// machines, volumes and addresses. An app that does not exist is no error; a name that belongs to
+// machines, volumes and addresses, and what scope asks for. An app that does not exist is no error; a name that belongs to
 // somebody else is a rejection. It changes nothing and may be repeated.
-func (c *Client) Observe(ctx context.Context, app string) (plan.Observed, error) {
+func (c *Client) Observe(ctx context.Context, app string, _ plan.Scope) (plan.Observed, error) {
 	o := plan.Observed{App: app}
 	found, err := c.app(ctx, app)
 	if err != nil || found == nil {

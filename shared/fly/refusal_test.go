@@ -125,14 +125,14 @@ func TestRefusalsAreSentences(t *testing.T) {
 
 func TestNameOfSomebodyElseIsRejected(t *testing.T) {
 	w := newWorld(t, flysim.Options{Foreign: []string{testApp}})
-	_, err := w.client(t).Observe(t.Context(), testApp)
+	_, err := w.client(t).Observe(t.Context(), testApp, plan.Scope{})
 	if !errors.Is(err, job.ErrRejected) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "belongs to somebody else") {
 		t.Errorf("observe: %v", err)
 	}
-	if _, err := w.client(t).Begin(t.Context(), "../apps"); !errors.Is(err, job.ErrRejected) {
+	if _, err := w.client(t).Begin(t.Context(), "../apps", plan.Scope{}); !errors.Is(err, job.ErrRejected) {
 		t.Errorf("a name that is a path: %v", err)
 	}
-	_, err = w.client(t, func(o *Options) { o.Token = "fo1_wrong" }).Observe(t.Context(), testApp)
+	_, err = w.client(t, func(o *Options) { o.Token = "fo1_wrong" }).Observe(t.Context(), testApp, plan.Scope{})
 	if !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "FLY_API_TOKEN") {
 		t.Errorf("wrong token: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestNameThatIsTakenIsRejected(t *testing.T) {
 func TestFlyThatIsDownIsASentence(t *testing.T) {
 	w := newWorld(t, flysim.Options{})
 	c := w.client(t, func(o *Options) { o.BaseURL = "http://127.0.0.1:1" })
-	_, err := c.Observe(t.Context(), testApp)
+	_, err := c.Observe(t.Context(), testApp, plan.Scope{})
 	if err == nil || errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "Fly did not answer") {
 		t.Errorf("observe: %v", err)
 	}

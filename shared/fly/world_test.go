@@ -171,7 +171,7 @@ func (w *world) client(t *testing.T, change ...func(*Options)) *Client {
 
 func begin(t *testing.T, c *Client) *Change {
 	t.Helper()
-	ch, err := c.Begin(t.Context(), testApp)
+	ch, err := c.Begin(t.Context(), testApp, plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func (w *world) observed(t *testing.T) plan.Observed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := c.Observe(t.Context(), testApp)
+	o, err := c.Observe(t.Context(), testApp, plan.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,9 @@ type Job struct {
 	Created  time.Time `json:"created"`
 	// Force deploys although the digest is unchanged.
 	Force bool `json:"force,omitempty"`
+	// Confirm is a person's word that a deploy may destroy what is lost for good: volumes, databases,
+	// certificates, dedicated addresses that the manifest no longer names (with sync.prune).
+	Confirm bool `json:"confirm,omitempty"`
 	// Low puts the job into the stream that is read second: fan-out and sweep.
 	Low bool `json:"low,omitempty"`
 }

@@ -51,6 +51,12 @@ type Result struct {
 	Changes []string `json:"changes,omitempty"`
 	// Warnings are for people; they never fail a deploy.
 	Warnings []string `json:"warnings,omitempty"`
+	// Pending is what is left for a person to do outside of Fly, a line each: DNS records that
+	// certificates wait for.
+	Pending []string `json:"pending,omitempty"`
+	// Secrets is the HMAC of the values that the app's env secrets had, without which nobody can tell cheaply
+	// whether they are the same. Empty where there are none, or no FLYCD_DIGEST_KEY.
+	Secrets string `json:"secrets,omitempty"`
 	// Jobs are the jobs that a sync pushed.
 	Jobs    []ID      `json:"jobs,omitempty"`
 	Started time.Time `json:"started,omitzero"`

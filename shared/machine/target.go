@@ -34,6 +34,27 @@ type Target struct {
 	// ReleaseCommand is nil where there is none. Its image is filled in as the groups' is.
 	ReleaseCommand        *flygo.MachineConfig
 	ReleaseCommandTimeout time.Duration
+	// SeedCommand runs as a release command does, once, after the app's first deploy; nil where there
+	// is none.
+	SeedCommand *flygo.MachineConfig
+	// Checks are the machine_checks: commands that must succeed beside each machine that was updated.
+	Checks []Check
+	// Schedules are groups of one machine each that Fly starts by the clock. Their names are those of the
+	// schedules; Group.Schedule says how often.
+	Schedules []Group
+	// Secrets are the names of the secrets that the manifest lists, sorted; where the values come from is
+	// the manifest's. PruneSecrets removes those that are not listed and that no add-on brings.
+	Secrets      []string
+	PruneSecrets bool
+	// Certs are the host names that need a certificate, sorted.
+	Certs []string
+	// Addons are the services that are ensured and attached.
+	Addons []Addon
+	// Prune allows what the manifest no longer names to be destroyed (sync.prune). Without the
+	// job's confirmation it still never takes a volume, a database, a certificate or a dedicated address.
+	Prune bool
+	// Ignore are the fields that are left to others (sync.ignore): see plan.Diff.
+	Ignore []string
 	// Warnings name what was understood but has no effect.
 	Warnings []string
 }
@@ -62,6 +83,8 @@ type Group struct {
 	Count   *int
 	CountIn map[string]int
 	Create  int
+	// Schedule is hourly, daily, weekly or monthly for a schedule's group, else empty.
+	Schedule string
 	// Standby adds one stopped standby to a group that is created. A group with a count has none: it is
 	// exact.
 	Standby bool
@@ -90,9 +113,29 @@ type Volume struct {
 	Encrypted          *bool
 }
 
+// Check is a command that must succeed in an ephemeral machine beside each machine of Group that was
+// updated. Its config lacks what only the updated machine says: the image (unless the check has one),
+// the guest, the environment of that machine and FLY_TEST_MACHINE_IP.
+type Check struct {
+	Group  string
+	Config *flygo.MachineConfig
+}
+
+// Addon is a service that the app should have.
+type Addon struct {
+	// Type is redis, tigris or postgres.
+	Type, Name, Plan, Region string
+	// Secret is the name of the secret that gets its URL; empty for tigris, whose secrets have fixed names.
+	Secret string
+	// From is the name of the secret of the manifest that holds the URL of a service run elsewhere; such
+	// an add-on is never created.
+	From string
+}
+
 // IP is an address that the app should have.
 type IP struct {
-	// Type is v4, v6, shared_v4 or private_v6, as Fly's API names them.
+	// Type is v4, v6, shared_v4, private_v6, as Fly's API names them, or egress: a pair of static
+	// addresses to call out from, by region.
 	Type, Region, Network, Org string
 }
 

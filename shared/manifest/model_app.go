@@ -24,6 +24,7 @@ type App struct {
 	Certs        []Cert      `yaml:"certs" doc:"Certificates for host names."`
 	Addons       []Addon     `yaml:"addons" doc:"Services that are ensured and attached."`
 	DependsOn    []string    `yaml:"depends_on" doc:"Apps that are deployed and healthy first."`
+	Schedules    []Schedule  `yaml:"schedules" doc:"Commands that run by the clock, in machines of their own."`
 	Verify       []Probe     `yaml:"verify" doc:"Addresses that are asked from outside after a deploy."`
 	Sync         Sync        `yaml:"sync" doc:"Policy for following Git."`
 	// OnFailure is rollback, stop or none; empty means rollback where a release exists.

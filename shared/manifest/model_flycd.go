@@ -48,12 +48,24 @@ type Network struct {
 	Name string `yaml:"name" doc:"Private network of its own."`
 }
 
+// Schedule is a command that runs by the clock in a machine of its own, with the app's current image.
+type Schedule struct {
+	Name    string `yaml:"name" doc:"Name of the schedule, unique in the app."`
+	Command string `yaml:"command" doc:"Command that runs."`
+	// Every is Fly's: fuzzy, counted from the machine's first start.
+	Every  string            `yaml:"every" in:"enum=hourly|daily|weekly|monthly" doc:"How often: hourly, daily, weekly or monthly."`
+	Region string            `yaml:"region" doc:"Region it runs in; the primary region without it."`
+	Env    map[string]string `yaml:"env" in:"pairs" doc:"Further environment variables."`
+	VM     *VM               `yaml:"vm" doc:"Size of its machine."`
+}
+
 // IP is one address.
 type IP struct {
 	// V is v4 or v6.
 	V       string `yaml:"v" in:"enum=v4|v6" doc:"v4 or v6."`
 	Shared  bool   `yaml:"shared" doc:"Shared v4 address."`
 	Private bool   `yaml:"private" doc:"Private v6 address (Flycast)."`
+	Egress  bool   `yaml:"egress" doc:"Static address that the app's machines in the region call out from; v4 and v6 come together."`
 	Network string `yaml:"network" doc:"Network of a private address."`
 	Org     string `yaml:"org" doc:"Organisation of a private address."`
 	Region  string `yaml:"region" doc:"Region of the address."`
@@ -66,9 +78,14 @@ type Cert struct {
 
 // Addon is a service that is ensured and attached.
 type Addon struct {
-	Type      string `yaml:"type" in:"enum=redis|tigris|postgres" doc:"Kind of service."`
-	Name      string `yaml:"name" doc:"Name of the service."`
-	URLSecret string `yaml:"url_secret" doc:"Secret that gets its URL."`
+	Type string `yaml:"type" in:"enum=redis|tigris|postgres" doc:"Kind of service."`
+	Name string `yaml:"name" doc:"Name of the service; without it <app>-<type>."`
+	// Secret is REDIS_URL for redis and DATABASE_URL for postgres where it is empty; a bucket has
+	// several secrets with names of their own (AWS_ACCESS_KEY_ID, …) and takes none here.
+	Secret string `yaml:"secret" doc:"Secret that gets its URL, where not the usual one."`
+	// URLSecret names an entry of secrets that holds the URL of a service which is run elsewhere:
+	// nothing is created, and the URL is attached as if it were.
+	URLSecret string `yaml:"url_secret" doc:"Entry of secrets with the URL of a service that is run elsewhere."`
 	Plan      string `yaml:"plan" doc:"Plan to create it with."`
 	Region    string `yaml:"region" doc:"Region to create it in."`
 }

@@ -7,6 +7,7 @@ import (
 	flygo "github.com/superfly/fly-go"
 
 	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 // Observed is what Fly holds for one app now.
@@ -20,6 +21,63 @@ type Observed struct {
 	Machines []Machine
 	Volumes  []flygo.Volume
 	IPs      []IP
+	// Secrets, Certs and Addons are looked at only where Scope asks for them. Addons are those of the
+	// organisation that Scope names.
+	Secrets []Secret
+	Certs   []Cert
+	Addons  []Addon
+	// Commands are the ephemeral machines of release commands, seeds and checks of this app that Fly still
+	// knows, destroyed ones included, newest first. Only looked at where Scope asks for them.
+	Commands []Machine
+}
+
+// Scope says what to observe of an app beside its machines, volumes and addresses. The zero value is
+// the least.
+type Scope struct {
+	Secrets, Certs, Commands bool
+	// Addons are looked for by their types and names.
+	Addons []machine.Addon
+	// Egress adds the app's egress addresses to IPs: one more request.
+	Egress bool
+}
+
+// ScopeOf gives what Diff needs to know for the target.
+func ScopeOf(t machine.Target) Scope {
+	s := Scope{
+		Secrets:  len(t.Secrets) > 0 || t.PruneSecrets || len(t.Addons) > 0,
+		Certs:    len(t.Certs) > 0,
+		Commands: t.ReleaseCommand != nil || t.SeedCommand != nil || len(t.Checks) > 0,
+	}
+	for _, a := range t.Addons {
+		if a.From == "" {
+			s.Addons = append(s.Addons, a)
+		}
+	}
+	for _, ip := range t.IPs {
+		s.Egress = s.Egress || ip.Type == "egress"
+	}
+	return s
+}
+
+// Secret is an observed secret of the app: its name and Fly's own digest, never its value.
+type Secret struct{ Name, Digest string }
+
+// Cert is an observed certificate.
+type Cert struct {
+	Hostname string
+	// Issued reports that the certificate is there and the host name leads to the app.
+	Issued bool
+	// Pending are the DNS records that are still to be made, a line each, such as "A example.com → 1.2.3.4".
+	Pending []string
+}
+
+// Addon is an observed service.
+type Addon struct {
+	Type, Name, ID, State string
+	// Ready reports that it can be used.
+	Ready bool
+	// Values are the secrets that attach it, by name, where Fly tells them; nil where it does not.
+	Values map[string]manifest.Secret
 }
 
 // Machine is an observed machine with the bytes that Fly sent, so that what fly-go does not know is
@@ -34,6 +92,8 @@ type Machine struct {
 type IP struct {
 	Address, Region string
 	Shared, Private bool
+	// Egress is true of an address to call out from.
+	Egress bool
 }
 
 // Intent is what a deploy wants: the target and what only the deploy knows.
@@ -47,6 +107,29 @@ type Intent struct {
 	// Env is FlyCD's own (FLYCD_APP_VERSION, …), laid into every machine; commits in it never make
 	// a plan by themselves.
 	Env map[string]string
+	// Secrets are those that the app should have: the manifest's and the add-ons'.
+	Secrets []WantedSecret
+	// Job is the id of the job, which names the ephemeral machines of its commands, so that each of them
+	// runs at most once for a job. Empty for a dry run.
+	Job string
+	// First reports that FlyCD has not deployed the app before: the seed command runs.
+	First bool
+	// Confirm is a person's word that what is lost for good may go: volumes, databases, certificates,
+	// dedicated addresses. It works only together with Target.Prune (or Target.PruneIPs).
+	Confirm bool
+}
+
+// WantedSecret is a secret that the app should have. Diff compares it with what the machines say of
+// it (metadata flycd_secrets: for each secret the MAC of its value and Fly's digest when it was set)
+// and with Fly's digest now, so that an unchanged value costs nothing.
+type WantedSecret struct {
+	Name string
+	// MAC is the HMAC of the value under FLYCD_DIGEST_KEY. It is empty without that key: the secret is then
+	// set again whenever the app's digest changes.
+	MAC string
+	// Unknown is true of a value that cannot be had (an add-on's, that Fly tells only once): the secret
+	// is left as it is where it exists.
+	Unknown bool
 }
 
 // Step is one change. The concrete types below are all there are, and each can be repeated: one
@@ -85,6 +168,8 @@ type CreateMachine struct {
 	Config                   *flygo.MachineConfig
 	// SkipLaunch creates the machine stopped.
 	SkipLaunch bool
+	// Hidden creates it out of the proxy's sight, until Uncordon: a green machine of a bluegreen deploy.
+	Hidden bool
 	// StandbyFor is the name of the machine that a standby waits for. Config says nothing of it, since
 	// only the one who creates knows the id: it goes into config.standbys and, as FLY_STANDBY_FOR,
 	// into config.env.
@@ -127,10 +212,96 @@ type DestroyMachine struct {
 	Why     string
 }
 
+// SetSecrets sets secrets of the app and removes others, in one call. It holds names; the values are
+// given to whoever applies it. Machines see them once they are updated.
+type SetSecrets struct {
+	App        string
+	Set, Unset []string
+}
+
+// CreateAddon creates a service in the app's organisation.
+type CreateAddon struct {
+	App, Org string
+	Addon    machine.Addon
+}
+
+// DestroyAddon destroys a service for good. Diff never plans it without a confirmation.
+type DestroyAddon struct {
+	App, Why string
+	Addon    Addon
+}
+
+// AddCert asks for a certificate.
+type AddCert struct{ App, Hostname string }
+
+// RemoveCert removes a certificate and its host name. Diff never plans it without a confirmation.
+type RemoveCert struct{ App, Hostname, Why string }
+
+// ExtendVolume makes a volume larger, which cannot be undone.
+type ExtendVolume struct {
+	App    string
+	Volume flygo.Volume
+	SizeGB int
+}
+
+// UpdateVolume changes how a volume is kept; nil leaves a setting as it is.
+type UpdateVolume struct {
+	App                string
+	Volume             flygo.Volume
+	SnapshotRetention  *int
+	ScheduledSnapshots *bool
+	Changes            []Change
+}
+
+// DestroyVolume destroys a volume and what is on it. Diff never plans it without a confirmation, and
+// never for one that is attached.
+type DestroyVolume struct {
+	App, Why string
+	Volume   flygo.Volume
+}
+
+// The kinds of commands.
+const (
+	ReleaseCommand = "release_command"
+	SeedCommand    = "seed_command"
+	MachineCheck   = "machine_check"
+)
+
+// RunCommand runs a command in an ephemeral machine and is true once that has ended with 0. The
+// machine's name is derived from the job, and it is never made a second time: where one of that name
+// is there, or was, its ending counts.
+type RunCommand struct {
+	App, Name, Region string
+	// Kind is one of the constants above.
+	Kind    string
+	Config  *flygo.MachineConfig
+	Timeout time.Duration
+	// Beside is the name of the machine that a check is about: its address, environment, guest and
+	// (unless Config has one) image go into the config.
+	Beside string
+}
+
+// Cordon takes a machine out of the proxy's sight, Uncordon brings it in.
+type Cordon struct{ App, Machine, Name string }
+
+// Uncordon is the opposite of Cordon. Machine may be empty: the machine is then found by its name.
+type Uncordon struct{ App, Machine, Name string }
+
 // DestroyApp removes an app whose machines are gone: the end of a destroy job. Diff never plans it.
 type DestroyApp struct{ App string }
 
 func (CreateApp) step()      {}
+func (SetSecrets) step()     {}
+func (CreateAddon) step()    {}
+func (DestroyAddon) step()   {}
+func (AddCert) step()        {}
+func (RemoveCert) step()     {}
+func (ExtendVolume) step()   {}
+func (UpdateVolume) step()   {}
+func (DestroyVolume) step()  {}
+func (RunCommand) step()     {}
+func (Cordon) step()         {}
+func (Uncordon) step()       {}
 func (DestroyApp) step()     {}
 func (AllocateIP) step()     {}
 func (ReleaseIP) step()      {}
@@ -153,6 +324,12 @@ type Stage struct {
 	Name     string
 	Parallel int
 	Steps    []Step
+	// Again says that what follows depends on what this stage brings about: whoever applies the plan
+	// observes the app after it and asks Diff again. The stages behind it are there to be read.
+	Again bool
+	// Unproven says that the machines which the stage touches are not proven after it: a later
+	// stage of the same plan does away with them, or wakes them.
+	Unproven bool
 }
 
 // Plan is a decision as data. The zero value changes nothing.
