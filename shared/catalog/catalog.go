@@ -28,8 +28,19 @@ type Entry struct {
 	// EnvSecrets are the names in the runner's environment that the app's secrets come from, sorted: their
 	// values may change while no commit does.
 	EnvSecrets []string `json:"env_secrets,omitempty"`
+	// Looks says what there is to look at on Fly beside machines, volumes and addresses.
+	Looks Looks `json:"looks,omitzero"`
 	// Generation is the generation of the tree that wrote the entry.
 	Generation int64 `json:"generation,omitempty"`
+}
+
+// Looks says what belongs to an app beside its machines, volumes and addresses.
+type Looks struct {
+	Secrets bool `json:"secrets,omitempty"`
+	Certs   bool `json:"certs,omitempty"`
+	Egress  bool `json:"egress,omitempty"`
+	// Addons are looked for by name, and so such an app is never judged without its manifest.
+	Addons bool `json:"addons,omitempty"`
 }
 
 // Source is the source repository of an entry and the ref that it follows.
