@@ -127,7 +127,7 @@ func fullRef(ref string) string {
 // queue's own clock says when it was asked for, whatever this machine's clock says.
 func byHand(j job.Job, now time.Time) job.Job {
 	j.ID = job.SaltedID(j.Kind, j.Subject(), rand.Text())
-	j.Order, j.Reason, j.Created = job.Order{}, "dispatch", now.UTC()
+	j.Order, j.Reason, j.Created = job.Order{}, job.ByDispatch, now.UTC()
 	if u, err := user.Current(); err == nil {
 		j.Actor = u.Username
 	}

@@ -93,7 +93,7 @@ func (c *cli) openFolder(ctx context.Context, git *source.Client, p string, leni
 // takes it.
 func request(e manifest.Entry, folder *deploy.Folder, force bool) deploy.Request {
 	j := byHand(job.Job{Kind: job.Deploy, App: e.App.Name, Org: e.App.Org, Config: job.Config{Repo: folder.Path()}, Force: force}, time.Now())
-	j.Reason = "deploy"
+	j.Reason = job.ByDeploy
 	return deploy.Request{Job: j, Folder: folder, Force: force, Final: true}
 }
 

@@ -20,10 +20,14 @@ type Entry struct {
 	Auto bool `json:"auto"`
 	// Prune is true where sync.prune is: the app is destroyed when its tree no longer names it.
 	Prune bool `json:"prune,omitempty"`
+	// SelfHeal is true where sync.self_heal is: a sweep that finds the app's machines changed pushes a job.
+	SelfHeal bool `json:"self_heal,omitempty"`
+	// Retry bounds the attempts of the app's jobs.
+	Retry Retry `json:"retry,omitzero"`
 	// Image is the reference that the manifest names, as it is written there; empty where the image is
 	// built.
 	Image string `json:"image,omitempty"`
-	// DependsOn are the apps that must be deployed first.
+	// DependsOn are the apps that must be deployed first, sorted, each once.
 	DependsOn []string `json:"depends_on,omitempty"`
 	// EnvSecrets are the names in the runner's environment that the app's secrets come from, sorted: their
 	// values may change while no commit does.
@@ -41,6 +45,14 @@ type Looks struct {
 	Egress  bool `json:"egress,omitempty"`
 	// Addons are looked for by name, and so such an app is never judged without its manifest.
 	Addons bool `json:"addons,omitempty"`
+}
+
+// Retry says how often a failed job of an app is tried. What is zero is the queue's own.
+type Retry struct {
+	// Limit is the most failed attempts.
+	Limit int `json:"limit,omitempty"`
+	// BackoffMS is the wait after the first one in milliseconds; each further one waits four times as long.
+	BackoffMS int64 `json:"backoff_ms,omitempty"`
 }
 
 // Source is the source repository of an entry and the ref that it follows.

@@ -6,5 +6,7 @@
 // keys (its ref, HEAD where that is the default branch, refs/tags/* where it is a tag) and costs
 // O(matches), however many apps there are.
 //
+// Needs says which apps must be deployed before which others.
+//
 // Jobs turns the routes that a push matched into jobs. It is pure, as all of this package is.
 package catalog

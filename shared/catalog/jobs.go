@@ -109,7 +109,7 @@ func (m maker) job(kind job.Kind, subject string, side job.Side) job.Job {
 		Kind:     kind,
 		Half:     job.Half{Side: side, Repo: p.Repo, Ref: p.Ref, Default: p.isDefault(), Commit: p.After},
 		Order:    order,
-		Reason:   "push",
+		Reason:   job.ByPush,
 		Delivery: p.Delivery,
 		Actor:    p.Actor,
 		Created:  m.now.UTC(),

@@ -79,7 +79,7 @@ func changed(states map[string]queue.AppState, app string, half job.Half) bool {
 // child makes the job that a sync wants done for an app. The same sync makes the same job.
 func child(parent job.Job, e catalog.Entry, half job.Half) job.Job {
 	return job.Job{
-		ID: job.ChildID(parent.ID, job.Deploy, e.App), Kind: job.Deploy, App: e.App, Config: e.Config, Org: e.Org,
+		ID: job.ChildID(parent.ID, job.Deploy, e.App, half.Commit), Kind: job.Deploy, App: e.App, Config: e.Config, Org: e.Org,
 		Half: half, Order: parent.Order, Reason: "sync", Delivery: parent.Delivery, Actor: parent.Actor,
 		Created: parent.Created, Force: parent.Force, Low: true,
 	}
@@ -109,12 +109,12 @@ func (s *Syncer) push(ctx context.Context, jobs []job.Job) ([]job.ID, error) {
 
 // prune pushes a destroy job for the apps that asked for it and that a complete reading no longer
 // found. The job itself looks again.
-func (s *Syncer) prune(ctx context.Context, j job.Job, gone []catalog.Entry) ([]job.ID, error) {
+func (s *Syncer) prune(ctx context.Context, j job.Job, at source.Commit, gone []catalog.Entry) ([]job.ID, error) {
 	var jobs []job.Job
 	for _, e := range gone {
 		if e.Prune {
 			d := child(j, e, job.Half{})
-			d.ID, d.Kind, d.Force = job.ChildID(j.ID, job.Destroy, e.App), job.Destroy, false
+			d.ID, d.Kind, d.Force = job.ChildID(j.ID, job.Destroy, e.App, at.Hash), job.Destroy, false
 			jobs = append(jobs, d)
 		}
 	}

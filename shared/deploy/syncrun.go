@@ -60,7 +60,7 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 	if err != nil {
 		return res, err
 	}
-	pruned, err := s.prune(ctx, j, gone)
+	pruned, err := s.prune(ctx, j, at, gone)
 	if err != nil {
 		return res, err
 	}

@@ -31,10 +31,10 @@ func (p Push) ID() ID {
 	return hash("push", string(p.Kind), p.Subject, RepoKey(p.Repo), p.Ref, p.Before, p.After, strconv.FormatInt(p.Time, 10))
 }
 
-// ChildID gives the id of the job that the parent makes for an app, so that a sync that runs
-// again names the same jobs.
-func ChildID(parent ID, kind Kind, app string) ID {
-	return hash("child", string(parent), string(kind), app)
+// ChildID gives the id of the job that the parent makes for an app at a commit, so that a sync that runs
+// again names the same jobs, and other ones where the head that it was to read has moved meanwhile.
+func ChildID(parent ID, kind Kind, app, commit string) ID {
+	return hash("child", string(parent), string(kind), app, commit)
 }
 
 // SaltedID gives an id of its own to a person's wish. The salt is fresh randomness.

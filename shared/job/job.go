@@ -26,6 +26,18 @@ const (
 	Plan Kind = "plan"
 )
 
+// The reasons of jobs. The values are public: users read them in Redis.
+const (
+	// ByPush is for a job that a webhook made, BySync for one that a sync or fan-out pushed for an app.
+	ByPush = "push"
+	BySync = "sync"
+	// BySweep is for a job that a sweep pushed because machines were changed by somebody else.
+	BySweep = "sweep"
+	// ByDispatch and ByDeploy are for what a person asked for: of the queue, or with `flycd deploy`.
+	ByDispatch = "dispatch"
+	ByDeploy   = "deploy"
+)
+
 // ID names a job: 26 characters of lower-case base32.
 type ID string
 
@@ -91,7 +103,7 @@ type Job struct {
 	// halves as they stand.
 	Half  Half  `json:"half,omitzero"`
 	Order Order `json:"order"`
-	// Reason is a short phrase for people: "push", "dispatch", "sync", "sweep".
+	// Reason says what asked for it, one of the Reasons.
 	Reason string `json:"reason,omitempty"`
 	// Delivery is the forge's GUID of the webhook that made the job.
 	Delivery string    `json:"delivery,omitempty"`
@@ -119,6 +131,9 @@ func (j Job) Subject() string {
 		return "fan-out:" + RepoKey(j.Half.Repo) + "@" + j.Half.Ref
 	}
 }
+
+// ByHand reports whether a person asked for the job, directly or with a sync: closed windows let it pass.
+func (j Job) ByHand() bool { return j.Reason == ByDispatch || j.Reason == ByDeploy }
 
 // ErrRejected marks an error that no further attempt can cure: a bad manifest, a name that
 // belongs to somebody else, a build that fails in user code. Everything else may be tried again.

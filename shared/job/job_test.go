@@ -17,7 +17,7 @@ func full() job.Job {
 		Config: job.Config{Repo: "https://github.com/acme/config", Ref: "main", Path: "prod"},
 		Half:   job.Half{Side: job.SourceSide, Repo: "https://github.com/acme/code", Ref: "refs/heads/main", Default: true, Commit: "abc", Digest: "d"},
 		Order:  job.Order{Time: 1_700_000_000_123, Before: "b", After: "a"}, Reason: "push", Delivery: "guid", Actor: "eve",
-		Created: time.UnixMilli(1_700_000_000_123).UTC(), Force: true, Low: true,
+		Created: time.UnixMilli(1_700_000_000_123).UTC(), Force: true, Confirm: true, Low: true,
 	}
 }
 
@@ -82,11 +82,20 @@ func TestIDSaysWhatIsAsked(t *testing.T) {
 		change(&q)
 		add(what, q.ID())
 	}
-	add("child", job.ChildID(p.ID(), job.Deploy, "web"))
-	add("other child", job.ChildID(p.ID(), job.Deploy, "api"))
-	add("destroyed child", job.ChildID(p.ID(), job.Destroy, "web"))
+	add("child", job.ChildID(p.ID(), job.Deploy, "web", "c1"))
+	add("child of a head that moved", job.ChildID(p.ID(), job.Deploy, "web", "c2"))
+	add("other child", job.ChildID(p.ID(), job.Deploy, "api", "c1"))
+	add("destroyed child", job.ChildID(p.ID(), job.Destroy, "web", "c1"))
 	add("salted", job.SaltedID(job.Deploy, "web", "1"))
 	add("salted again", job.SaltedID(job.Deploy, "web", "2"))
+}
+
+func TestByHandIsAPersons(t *testing.T) {
+	for reason, want := range map[string]bool{"deploy": true, "dispatch": true, "push": false, "sync": false, "sweep": false, "": false} {
+		if got := (job.Job{Reason: reason}).ByHand(); got != want {
+			t.Errorf("%q by hand: %v, want %v", reason, got, want)
+		}
+	}
 }
 
 func TestSubjectsOfDifferentKindsNeverCollide(t *testing.T) {
