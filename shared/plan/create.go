@@ -8,11 +8,6 @@ import (
 	"github.com/gigurra/flycd/shared/machine"
 )
 
-// made is metadata on the first machines of a group without a count: how many were to be made at
-// once. The next update drops it. As long as every machine has it, the first deploy was cut off, and
-// what is missing is made; after that the count is left to Fly.
-const made = "flycd_made"
-
 func madeOf(g machine.Group) string {
 	switch {
 	case g.Standby:
@@ -27,7 +22,7 @@ func madeOf(g machine.Group) string {
 func cutOff(g machine.Group, machines []Machine) bool {
 	want := madeOf(g)
 	return want != "" && !g.Counted() && len(machines) > 0 && !slices.ContainsFunc(machines, func(m Machine) bool {
-		return m.GetMetadataByKey(made) != want
+		return m.GetMetadataByKey(MetaMade) != want
 	})
 }
 
@@ -42,7 +37,7 @@ func (d *decider) fill(dec *decision, active, stay []Machine) error {
 				return err
 			}
 			if mark := madeOf(g); mark != "" && !g.Counted() {
-				create.Config.Metadata[made] = mark
+				create.Config.Metadata[MetaMade] = mark
 			}
 			dec.creates = append(dec.creates, create)
 		}

@@ -140,14 +140,11 @@ func first(a, b string) string {
 	return b
 }
 
-// replaces is metadata on a machine that was made in the place of another one, whose id it is.
-const replaces = "flycd_replaces"
-
 // takeOver destroys machines whose successors are there already: whoever made those was killed before
 // the old ones went.
 func (d *decider) takeOver(dec *decision, machines []Machine) []Machine {
 	return slices.DeleteFunc(slices.Clone(machines), func(old Machine) bool {
-		i := slices.IndexFunc(machines, func(m Machine) bool { return m.GetMetadataByKey(replaces) == old.ID })
+		i := slices.IndexFunc(machines, func(m Machine) bool { return m.GetMetadataByKey(MetaReplaces) == old.ID })
 		if i >= 0 {
 			dec.destroy(d.want, []Machine{old}, fmt.Sprintf("machine %s has taken its place", titleOf(machines[i])))
 		}
@@ -161,7 +158,7 @@ func (d *decider) replace(dec *decision, m Machine, why string) error {
 		return err
 	}
 	create.SkipLaunch = reachable(m) && !awake(m)
-	create.Config.Metadata[replaces] = m.ID
+	create.Config.Metadata[MetaReplaces] = m.ID
 	dec.replaces = append(dec.replaces, ReplaceMachine{Old: m, Create: create, Why: why})
 	return nil
 }

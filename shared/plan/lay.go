@@ -94,24 +94,17 @@ func layInit(out, want object) {
 	out["init"] = init
 }
 
-// layMetadata joins the wanted metadata to what is there. Old keys of FlyCD's own go, but for the one
-// that says whose place the machine takes.
+// layMetadata joins the wanted metadata to what is there. Old keys of FlyCD's own go, but for those
+// that say whose place the machine takes.
 func layMetadata(out, want object) {
 	metadata := maps.Clone(child(out, "metadata"))
 	if metadata == nil {
 		metadata = object{}
 	}
-	maps.DeleteFunc(metadata, func(key string, _ any) bool { return strings.HasPrefix(key, "flycd_") && key != replaces })
+	maps.DeleteFunc(metadata, func(key string, _ any) bool { return strings.HasPrefix(key, "flycd_") && key != MetaReplaces && key != MetaGreen })
 	maps.Copy(metadata, want)
 	out["metadata"] = metadata
 }
-
-// The metadata by which a later attempt at a job knows what an earlier one changed, and the version
-// that each machine had before the job.
-const (
-	MetaJob      = "flycd_job"
-	MetaPrevious = "flycd_previous"
-)
 
 // remember writes down the version that is updated, where the job has not updated the machine before.
 func remember(out, have object, version string) {

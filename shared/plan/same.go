@@ -81,7 +81,7 @@ func normalEnv(o object) {
 // plan.
 func volatile(key string) bool {
 	return strings.HasSuffix(key, "_commit") || strings.HasPrefix(key, "fly_release_") ||
-		slices.Contains([]string{"fly_flyctl_version", "fly_builder_id", made, MetaJob, MetaPrevious, replaces}, key)
+		slices.Contains([]string{"fly_flyctl_version", "fly_builder_id", MetaMade, MetaJob, MetaPrevious, MetaReplaces, MetaGreen, MetaAddons}, key)
 }
 
 func normalMetadata(o object) {
