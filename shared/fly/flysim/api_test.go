@@ -149,9 +149,18 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
-	_, url := start(t, flysim.Options{})
+	s, url := start(t, flysim.Options{})
 	c := newApp(t, url, "certs")
-	got, err := c.CreateACMECertificate(t.Context(), "certs", flygo.CreateCertificateRequest{Hostname: "www.example.com"})
+	asked, err := c.CreateACMECertificate(t.Context(), "certs", flygo.CreateCertificateRequest{Hostname: "www.example.com"})
+	need(t, err)
+	if asked.Configured || len(asked.Certificates) != 0 || asked.DNSRequirements.CNAME == "" || asked.DNSRequirements.ACMEChallenge.Target == "" {
+		t.Errorf("a certificate waits for its records: %+v", asked)
+	}
+	control(t, http.MethodPost, url+"/_sim/certificates/www.example.com/issue", "")
+	if s.Issue("nobody.example.com", true) {
+		t.Error("a hostname that nobody asked for was issued")
+	}
+	got, err := c.CheckCertificate(t.Context(), "certs", "www.example.com")
 	need(t, err)
 	if !got.Configured || len(got.Certificates) != 1 || got.DNSRequirements.CNAME == "" {
 		t.Errorf("certificate %+v", got)
@@ -209,7 +218,7 @@ func TestPlatform(t *testing.T) {
 		t.Errorf("kill: %+v", e)
 	}
 	for path, want := range map[string]int{
-		"/v1/orgs/personal/machines": 200, "/v1/orgs/personal/volumes": 200, "/v1/tokens/current": 200, "/v1/nothing": 404, "/v2": 404,
+		"/v1/orgs/personal/machines": 200, "/v1/orgs/personal/volumes": 200, "/v1/tokens/current": 200, "/v1/nothing": 501, "/v2": 501,
 		"/v1/apps": 400, "/v1/apps/where/machines/" + m.ID + "/events?limit=1": 200, "/v1/apps/where/machines/" + m.ID + "/events?limit=99": 400,
 		"/v1/apps/where/machines/" + m.ID + "/versions": 200, "/v1/apps/where/machines/" + m.ID + "/memory": 200,
 		"/v1/apps/where/machines?state=started&region=fra": 200, "/v1/apps/where/machines?include_deleted=true": 200, "/_sim/nothing": 404, "/_sim/faults": 200,

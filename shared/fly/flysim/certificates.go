@@ -10,11 +10,12 @@ import (
 	"github.com/superfly/macaroon/resset"
 )
 
-// certificate is a hostname of an app with its certificates. DNS is simulated: a name below
-// .invalid is never configured, any other one always.
+// certificate is a hostname of an app with its certificates. Its DNS records are not there until
+// somebody says so (Issue).
 type certificate struct {
 	hostname     string
 	acme, custom bool
+	configured   bool
 	created      time.Time
 }
 
@@ -104,8 +105,24 @@ func (s *Server) certificateRoutes() []route {
 	}
 }
 
+// Issue makes the DNS records of a hostname appear (or disappear) in the simulated world, whichever
+// app it is of: its certificate is issued. It reports whether the hostname is known.
+func (s *Server) Issue(hostname string, issued bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	for _, a := range s.apps {
+		if cert := a.certificates[strings.ToLower(hostname)]; cert != nil {
+			cert.configured = issued
+			s.announce()
+			return true
+		}
+	}
+	return false
+}
+
 func (a *app) certificateView(cert *certificate) certificateView {
-	configured := !strings.HasSuffix(cert.hostname, ".invalid")
+	configured := cert.configured
 	v := certificateView{
 		Hostname: cert.hostname, Configured: configured, AcmeRequested: cert.acme, Status: "pending_ownership", DNSProvider: "unknown",
 		Certificates: []certificateEntry{}, Validation: validationView{DNS: configured, ALPN: configured, HTTP: configured},

@@ -30,6 +30,7 @@ func (s *Server) controls() *http.ServeMux {
 	on("POST /_sim/foreign", s.postForeign)
 	on("POST /_sim/tokens", s.postToken)
 	on("POST /_sim/machines/{id}/{do}", s.postMachine)
+	on("POST /_sim/certificates/{hostname}/{do}", s.postCertificate)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		write(w, failf(http.StatusNotFound, "no such endpoint of the simulator: %s %s", r.Method, r.URL.Path))
 	})
@@ -142,4 +143,16 @@ func (s *Server) postToken(_ *http.Request, body []byte) answer {
 		return bad(err)
 	}
 	return ok(map[string]string{"token": text})
+}
+
+// postCertificate makes the DNS records of a hostname appear (issue) or disappear (withdraw).
+func (s *Server) postCertificate(r *http.Request, _ []byte) answer {
+	do := r.PathValue("do")
+	if do != "issue" && do != "withdraw" {
+		return failf(http.StatusNotFound, "unknown order %q: issue or withdraw", do)
+	}
+	if !s.Issue(r.PathValue("hostname"), do == "issue") {
+		return failf(http.StatusNotFound, "no certificate for %s", r.PathValue("hostname"))
+	}
+	return ok(done{OK: true})
 }

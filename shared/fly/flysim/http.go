@@ -84,7 +84,7 @@ func (s *Server) routes() *http.ServeMux {
 		}
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		write(w, failf(http.StatusNotFound, "no such endpoint: %s %s", r.Method, r.URL.Path))
+		write(w, failf(http.StatusNotImplemented, "flysim does not simulate %s %s", r.Method, r.URL.Path))
 	})
 	return mux
 }

@@ -2,8 +2,11 @@ package flysim
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
+
+	flygo "github.com/superfly/fly-go"
 )
 
 const keptEvents = 100
@@ -84,7 +87,6 @@ func (s *Server) started(m *machine) {
 	s.note(m, "start", stateStarted, "flyd")
 	m.checks = m.freshChecks(s.now())
 	s.to(m, stateStarted)
-	s.keepSchedule(m)
 	if s.spawn(m) {
 		return
 	}
@@ -92,10 +94,35 @@ func (s *Server) started(m *machine) {
 	if len(m.checks) > 0 {
 		s.later(m, s.opts.Check, func() { s.judge(m, fate.Checks) })
 	}
-	if fate.Exit != nil {
+	for _, line := range fate.Output {
+		s.say(m, line)
+	}
+	switch {
+	case fate.Exit != nil:
 		code := *fate.Exit
 		s.later(m, time.Duration(fate.After)*time.Millisecond, func() { s.exited(m, exitEvent{ExitCode: code}) })
+	case m.hasEnd():
+		s.later(m, s.opts.Command, func() { s.exited(m, exitEvent{}) })
 	}
+}
+
+// hasEnd tells whether the machine's program does something and ends: a command in an ephemeral
+// machine, or whatever runs by a schedule.
+func (m *machine) hasEnd() bool {
+	return m.spec.Schedule != "" || m.ephemeral() && len(m.commandLine()) > 0
+}
+
+// ephemeral machines are gone when their program has ended.
+func (m *machine) ephemeral() bool {
+	return m.spec.AutoDestroy && m.spec.Restart != nil && m.spec.Restart.Policy == flygo.MachineRestartPolicyNo
+}
+
+// commandLine is what the config says instead of the image's own command.
+func (m *machine) commandLine() []string {
+	if len(m.spec.Init.Exec) > 0 {
+		return m.spec.Init.Exec
+	}
+	return slices.Concat(m.spec.Init.Entrypoint, m.spec.Init.Cmd)
 }
 
 // halt ends the main process gracefully; then follows m.after, or the machine is stopped.
@@ -119,6 +146,11 @@ func (s *Server) exited(m *machine, exit exitEvent) {
 		exit.Signal, exit.GuestSignal = -1, -1
 	}
 	exit.Restarting = !exit.RequestedStop && s.restarts(m, exit.ExitCode)
+	if exit.ExitCode == 0 {
+		s.remark(m, "Main child exited normally with code: 0")
+	} else {
+		s.remark(m, fmt.Sprintf("Main child exited with code: %d", exit.ExitCode))
+	}
 	e := s.note(m, "exit", stateStopped, "flyd")
 	e.Request = &eventRequest{ExitEvent: &exit, MonitorEvent: &monitorEvent{ExitEvent: &exit}, RestartCount: m.restarts}
 	m.checks = m.freshChecks(s.now())
@@ -132,7 +164,7 @@ func (s *Server) exited(m *machine, exit exitEvent) {
 		m.restarts++
 		backoff := min(s.opts.Boot<<min(m.restarts, 12), 5*time.Second)
 		s.boot(m, backoff)
-	case m.spec.AutoDestroy && m.spec.Schedule == "":
+	case m.spec.AutoDestroy && m.spec.Schedule == "": // the one who asked for the stop meant the end
 		s.destroy(m)
 	default:
 		s.to(m, stateStopped)
@@ -207,6 +239,7 @@ func (s *Server) destroyed(m *machine) {
 	m.lease, m.checks = nil, nil
 	s.detach(m)
 	s.dropHome(m)
+	m.app.egress = slices.DeleteFunc(slices.Clone(m.app.egress), func(e *egressIP) bool { return e.Machine == m.id })
 	s.to(m, stateDestroyed)
 }
 
@@ -219,22 +252,27 @@ func (s *Server) remove(m *machine) {
 	}
 }
 
-// keepSchedule starts a scheduled machine again and again, from its first start on.
+// keepSchedule starts a scheduled machine again and again, beginning one interval after it got its
+// schedule. A machine that still runs is left alone.
 func (s *Server) keepSchedule(m *machine) {
 	every, known := map[string]time.Duration{
 		"hourly": time.Hour, "daily": 24 * time.Hour, "weekly": 7 * 24 * time.Hour, "monthly": 30 * 24 * time.Hour,
 	}[m.spec.Schedule]
-	if !known || m.scheduled {
+	if m.schedule == m.spec.Schedule {
 		return
 	}
-	m.scheduled = true
+	m.schedule = m.spec.Schedule
+	m.timetable++ // what was arranged before lapses
+	if !known {
+		return
+	}
+	mine := m.timetable
 	var tick func()
 	tick = func() {
-		if !m.alive() || m.spec.Schedule == "" {
-			m.scheduled = false
+		if !m.alive() || m.timetable != mine {
 			return
 		}
-		if m.state == stateStopped {
+		if m.state == stateStopped || m.state == stateFailed {
 			s.boot(m, s.opts.Boot)
 		}
 		s.later(nil, every, tick)

@@ -121,7 +121,7 @@ func (s *Server) createMachine(c *call) answer {
 	if a, full := s.full(m); full {
 		return a
 	}
-	m.secretsVersion = c.app.secrets.version
+	m.secretsVersion = s.secretsAvailable(c.app)
 	m.cordoned = in.SkipRegistration
 	s.serial++
 	m.ip = fmt.Sprintf("fdaa:0:%x:a7b:105:%x:%x:2", c.app.org.numeric, s.serial&0xffff, c.app.numeric)
@@ -130,6 +130,7 @@ func (s *Server) createMachine(c *call) answer {
 	c.app.machines = append(c.app.machines, m)
 	s.renew(m)
 	s.launch(m, in.SkipLaunch || len(m.spec.Standbys) > 0)
+	s.keepSchedule(m)
 	return s.granted(c, m, in)
 }
 
@@ -219,12 +220,13 @@ func (s *Server) updateMachine(c *call) answer {
 		return a
 	}
 	if in.MinSecretsVersion != nil {
-		m.secretsVersion = m.app.secrets.version
+		m.secretsVersion = s.secretsAvailable(m.app)
 	}
 	s.detach(&before)
 	s.attach(m)
 	s.renew(m)
 	s.replace(m, in.SkipLaunch)
+	s.keepSchedule(m)
 	return s.granted(c, m, in)
 }
 

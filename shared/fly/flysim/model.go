@@ -27,6 +27,9 @@ type app struct {
 	keys                    map[string]*secretKey
 	keysVersion             uint64
 	releases                []*release
+	egress                  []*egressIP
+	log                     []logLine
+	logged                  int
 }
 
 // machine is one machine. Fields are guarded by Server.mu.
@@ -51,8 +54,10 @@ type machine struct {
 	skipSecrets      bool
 	restarts         int
 	launches         int
-	scheduled        bool
-	wedged           bool
+	// schedule is the one that is kept, timetable counts how often it changed.
+	schedule  string
+	timetable int
+	wedged    bool
 	// epoch counts changes of state: tasks of an older one lapse.
 	epoch int
 	// after is what follows when the running stop is over; nil: the machine is stopped.

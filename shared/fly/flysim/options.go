@@ -26,6 +26,9 @@ type Options struct {
 	// 30 ms); Settle how long from stopping, suspending, replacing or destroying to the end of it
 	// (default 10 ms); Check how long after the start simulated checks begin to pass (default 50 ms).
 	Boot, Settle, Check time.Duration
+	// Command is how long the program of an ephemeral or scheduled machine runs that is only simulated
+	// (default 30 ms); it ends with 0 unless Images says otherwise.
+	Command time.Duration
 	// Remember is how long a destroyed machine can still be read (default 10 minutes).
 	Remember time.Duration
 	// Lag makes the API as consistent as the real one on a bad day.
@@ -37,7 +40,7 @@ type Options struct {
 	// LeaveStopped leaves a machine stopped when it is updated while not running, as flyd may.
 	LeaveStopped bool
 	// Exec maps an image (its tag and digest do not count) to the command that its machines run on
-	// this host.
+	// this host. An ephemeral or scheduled machine that has a command of its own (init.cmd) runs that one.
 	Exec map[string][]string
 	// Path is the PATH of those commands (default: the usual bin directories).
 	Path string
@@ -70,6 +73,8 @@ type Behavior struct {
 	// Exit ends the main process with this code, After milliseconds after each start.
 	Exit  *int `json:"exit,omitempty"`
 	After int  `json:"after_ms,omitempty"`
+	// Output is what each start says, a line each.
+	Output []string `json:"output,omitempty"`
 	// Checks is the state that checks take instead of passing: critical or warning.
 	Checks string `json:"checks,omitempty"`
 }
@@ -82,6 +87,7 @@ func (o Options) withDefaults() Options {
 		{&o.Boot, 30 * time.Millisecond},
 		{&o.Settle, 10 * time.Millisecond},
 		{&o.Check, 50 * time.Millisecond},
+		{&o.Command, 30 * time.Millisecond},
 		{&o.Remember, 10 * time.Minute},
 		{&o.Grace, 2 * time.Second},
 	} {

@@ -21,6 +21,7 @@ func (s *Server) say(m *machine, line string) {
 	if len(m.output) > keptLines {
 		m.output = slices.Clone(m.output[len(m.output)-keptLines:])
 	}
+	s.log(m, line)
 	s.opts.Log.LogAttrs(context.Background(), slog.LevelInfo, "output",
 		slog.String("app", m.app.name), slog.String("machine", cmp.Or(m.name, m.id)), slog.String("line", line))
 }

@@ -36,6 +36,9 @@ func (s *Server) spawn(m *machine) bool {
 	if len(argv) == 0 {
 		return false
 	}
+	if own := m.commandLine(); m.hasEnd() && len(own) > 0 {
+		argv = own
+	}
 	if s.closed {
 		return true
 	}

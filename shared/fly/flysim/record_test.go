@@ -88,7 +88,7 @@ func TestFlyctlDeploysHere(t *testing.T) {
 		method, path, body, want string
 		status                   int
 	}{
-		{"GET", "/api/v1/organizations/personal", "", `"slug":"personal"`, 200},
+		{"GET", "/api/v1/organizations/personal", "", `"organization":{"id":"org-personal"`, 200},
 		{"POST", "/api/v1/builds", `{"app_name":"app01","builder_type":"depot.dev"}`, `"build_id":`, 200},
 		{"POST", "/graphql", `{"query":"query($appName: String!){app(name: $appName){id image(ref: $imageRef){id digest ref}}}","variables":{"appName":"app01","imageRef":"nginx:1.27"}}`, `"ref":"docker-hub-mirror.fly.io/library/nginx:1.27"`, 200},
 		{"POST", "/graphql", `{"query":"query{app{egressIpAddresses}}","variables":{"appName":"app01"}}`, `"egressIpAddresses"`, 200},

@@ -55,7 +55,9 @@ type MachineState struct {
 	Cordoned   bool              `json:"cordoned"`
 	Lease      *LeaseState       `json:"lease"`
 	Launches   int               `json:"launches"`
-	Wedged     bool              `json:"wedged,omitempty"`
+	// SecretsVersion is the version of the app's secrets that the machine runs with.
+	SecretsVersion uint64 `json:"secrets_version"`
+	Wedged         bool   `json:"wedged,omitempty"`
 	// Pid, Address and Addresses (by internal port) are those of a machine that runs a command;
 	// Output is the end of what it said.
 	Pid       int               `json:"pid,omitempty"`
@@ -108,7 +110,7 @@ func (s *Server) machineState(m *machine) MachineState {
 	out := MachineState{
 		ID: m.id, Name: m.name, State: m.state, Region: m.region, InstanceID: m.instance, ImageRef: raw(m.image), Config: raw(m.config),
 		Metadata: m.metadata(), Events: raw(m.events), Checks: raw(slices.Concat([]check{}, m.checks)), HostStatus: m.host,
-		Cordoned: m.cordoned, Launches: m.launches, Wedged: m.wedged, Output: slices.Clone(m.output),
+		Cordoned: m.cordoned, Launches: m.launches, SecretsVersion: m.secretsVersion, Wedged: m.wedged, Output: slices.Clone(m.output),
 	}
 	if l := s.held(m); l != nil {
 		out.Lease = &LeaseState{l.owner, l.expires.UTC()}

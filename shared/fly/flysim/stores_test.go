@@ -27,6 +27,14 @@ func TestVolumesAttachAndGrow(t *testing.T) {
 	wantStatus(t, err, http.StatusUnprocessableEntity, "is in region ams")
 	_, err = c.DeleteVolume(t.Context(), "disks", v.ID)
 	wantStatus(t, err, http.StatusPreconditionFailed, "attached")
+	waitFor(t, c, "disks", m.ID, "started")
+	_, restart, err := c.ExtendVolume(t.Context(), "disks", v.ID, 4)
+	need(t, err)
+	if !restart {
+		t.Error("the file system of a running machine grew without a restart")
+	}
+	need(t, c.Stop(t.Context(), "disks", flygo.StopMachineInput{ID: m.ID}, ""))
+	waitFor(t, c, "disks", m.ID, "stopped")
 	grown, restart, err := c.ExtendVolume(t.Context(), "disks", v.ID, 5)
 	need(t, err)
 	if grown.SizeGb != 5 || restart || *grown.AttachedMachine != m.ID {

@@ -37,6 +37,9 @@ type identity struct {
 	proven []*macaroon.CaveatSet
 }
 
+// email names the caller as a user.
+func (who identity) email() string { return who.owner }
+
 // access is what a request does to what, with the simulated time.
 type access struct {
 	flyio.Access

@@ -163,7 +163,17 @@ func (s *Server) extendVolume(c *call, v *volume) answer {
 	return ok(struct {
 		Volume       *volume `json:"volume"`
 		NeedsRestart bool    `json:"needs_restart"`
-	}{v, false})
+	}{v, s.mounted(v)})
+}
+
+// mounted tells whether a volume is in use by a machine that runs or sleeps: its file system grows
+// with the next start.
+func (s *Server) mounted(v *volume) bool {
+	if v.AttachedMachine == nil {
+		return false
+	}
+	m := s.anyMachine(*v.AttachedMachine)
+	return m != nil && m.state != stateStopped && m.state != stateCreated
 }
 
 func (s *Server) snapshotVolume(_ *call, v *volume) answer {

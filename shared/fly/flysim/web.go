@@ -1,41 +1,46 @@
 package flysim
 
 import (
-	"encoding/json"
-	"net/http"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/superfly/macaroon/resset"
 )
 
-// webRoutes are what flyctl's deploy asks of Fly's other APIs: organisations, builds and releases
-// over REST, and a few queries of the GraphQL one, known by the words in them.
+// webRoutes are what flyctl asks of Fly's other APIs over REST: organisations, builds, logs.
 func (s *Server) webRoutes() []route {
-	return []route{
+	routes := []route{
+		{pattern: "GET /api/v1/organizations", action: resset.ActionRead, run: s.listOrgs},
 		{pattern: "GET /api/v1/organizations/{org}", action: resset.ActionRead, run: s.showOrg},
 		{pattern: "POST /api/v1/builds", action: resset.ActionWrite, run: s.startBuild},
 		{pattern: "POST /api/v1/builds/finish", action: resset.ActionWrite, run: s.finishBuild},
-		{pattern: "POST /api/v1/releases", action: resset.ActionWrite, run: s.createRelease},
-		{pattern: "PATCH /api/v1/releases/{release}", action: resset.ActionWrite, run: s.updateRelease},
+		{pattern: "GET /api/v1/apps/{app}/logs", action: resset.ActionRead, scope: toApp, run: s.readLogs},
 		{pattern: "POST /graphql", action: resset.ActionRead, run: s.graphql},
 	}
+	return append(append(routes, s.releaseRoutes()...), s.egressRoutes()...)
 }
 
-// release is a release record.
-type release struct {
-	ID         string          `json:"id"`
-	Version    int             `json:"version"`
-	Status     string          `json:"status"`
-	Strategy   string          `json:"strategy"`
-	ImageRef   string          `json:"image_ref"`
-	Definition json.RawMessage `json:"definition"`
-	Metadata   json.RawMessage `json:"metadata"`
-	InProgress bool            `json:"in_progress"`
-	Stable     bool            `json:"stable"`
-	CreatedAt  time.Time       `json:"created_at"`
-	User       string          `json:"user"`
+// webOrg is an organisation as the web's API shows it.
+type webOrg struct {
+	ID            string `json:"id"`
+	RawSlug       string `json:"raw_slug"`
+	PaidPlan      bool   `json:"paid_plan"`
+	Personal      bool   `json:"personal"`
+	Billable      bool   `json:"billable"`
+	BillingStatus string `json:"billing_status"`
+	Beta          bool   `json:"provisions_beta_extensions"`
+	BuilderImage  string `json:"remote_builder_image"`
+	orgView
+}
+
+func (o *org) id() string { return "org-" + o.slug }
+
+func (o *org) web() webOrg {
+	return webOrg{
+		ID: o.id(), RawSlug: o.slug, PaidPlan: true, Personal: o.slug == "personal", Billable: true, BillingStatus: "CURRENT", orgView: o.view(),
+	}
 }
 
 func (s *Server) showOrg(c *call) answer {
@@ -43,12 +48,30 @@ func (s *Server) showOrg(c *call) answer {
 	if refused {
 		return a
 	}
-	return ok(struct {
-		ID   string `json:"id"`
-		Type string `json:"type"`
-		Raw  string `json:"raw_slug"`
-		orgView
-	}{"org-" + o.slug, "PERSONAL", o.slug, o.view()})
+	return ok(map[string]webOrg{"organization": o.web()})
+}
+
+func (s *Server) listOrgs(c *call) answer {
+	list := []webOrg{}
+	for _, o := range s.orgsOf(c.who) {
+		list = append(list, o.web())
+	}
+	return ok(map[string][]webOrg{"organizations": list})
+}
+
+// orgsOf are the organisations that the caller may see. Where none has been named so far, there is
+// the personal one.
+func (s *Server) orgsOf(who identity) []*org {
+	if len(s.orgs) == 0 {
+		s.organization("personal")
+	}
+	var list []*org
+	for _, slug := range slices.Sorted(maps.Keys(s.orgs)) {
+		if _, refused := s.authorize(who, resset.ActionRead, s.orgs[slug], nil); !refused {
+			list = append(list, s.orgs[slug])
+		}
+	}
+	return list
 }
 
 func (s *Server) startBuild(*call) answer {
@@ -69,57 +92,6 @@ func (s *Server) finishBuild(c *call) answer {
 		ID     int    `json:"build_id"`
 		Status string `json:"status"`
 	}{in.ID, "completed"})
-}
-
-func (s *Server) createRelease(c *call) answer {
-	var in struct {
-		App        string          `json:"app_name"`
-		Definition json.RawMessage `json:"definition"`
-		Image      string          `json:"image"`
-		Strategy   string          `json:"strategy"`
-	}
-	if a, fine := c.decode(&in); !fine {
-		return a
-	}
-	a := s.apps[in.App]
-	if a == nil {
-		return fail(http.StatusNotFound, "app not found")
-	}
-	if refusal, refused := s.authorize(c.who, resset.ActionWrite, a.org, a); refused {
-		return refusal
-	}
-	r := &release{
-		ID: s.token(16), Version: len(a.releases) + 1, Status: "pending", Strategy: in.Strategy, ImageRef: in.Image,
-		Definition: in.Definition, InProgress: true, CreatedAt: s.now().UTC().Truncate(time.Second), User: c.who.owner,
-	}
-	a.releases = append(a.releases, r)
-	return created(map[string]*release{"release": r})
-}
-
-func (s *Server) updateRelease(c *call) answer {
-	var in struct {
-		Status   string          `json:"status"`
-		Metadata json.RawMessage `json:"metadata"`
-	}
-	if a, fine := c.decode(&in); !fine {
-		return a
-	}
-	for _, a := range s.apps {
-		for _, r := range a.releases {
-			if r.ID != c.r.PathValue("release") {
-				continue
-			}
-			if refusal, refused := s.authorize(c.who, resset.ActionWrite, a.org, a); refused {
-				return refusal
-			}
-			r.Status, r.InProgress, r.Stable = in.Status, in.Status == "running", in.Status == "complete"
-			if len(in.Metadata) > 0 {
-				r.Metadata = in.Metadata
-			}
-			return ok(map[string]*release{"release": r})
-		}
-	}
-	return fail(http.StatusNotFound, "release not found")
 }
 
 // graphql answers the queries of a deploy: the image of an app, its egress addresses, whether it
