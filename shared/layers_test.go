@@ -34,6 +34,7 @@ var owners = map[string][]string{
 	"github.com/go-git/go-git":               {"shared/source"},
 	"github.com/google/go-containerregistry": {"shared/image", "shared/deploy/deploytest"},
 	"github.com/google/go-github":            {"dispatcher"},
+	"github.com/robfig/cron":                 {"shared/deploy"},
 	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 	"github.com/spf13/cobra":                 {"cmd/flycd"},
 }
