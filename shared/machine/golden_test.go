@@ -124,3 +124,13 @@ func translate(t *testing.T, app *manifest.App) machine.Target {
 	}
 	return target
 }
+
+// text gives JSON with sorted keys.
+func text(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}

@@ -92,10 +92,18 @@ func (t *translator) checkServicesNameGroups() {
 	}
 }
 
+// checkSection refuses names of groups that are not there. Beside one that is there, in an app without
+// [processes], they are worth a note: such manifests have always been deployed.
 func (t *translator) checkSection(key string, processes []string) {
+	groups := t.groupNames()
+	known := func(p string) bool { return p == "" || slices.Contains(groups, p) }
 	for _, p := range processes {
-		if p != "" && !slices.Contains(t.groupNames(), p) {
-			t.bad(key, "%q is no process group of this app; it has %s", p, strings.Join(t.groupNames(), ", "))
+		switch {
+		case known(p):
+		case len(t.app.Processes) == 0 && slices.ContainsFunc(processes, known):
+			t.warn(key, "%q is no process group of this app, and it has no effect", p)
+		default:
+			t.bad(key, "%q is no process group of this app; it has %s", p, strings.Join(groups, ", "))
 		}
 	}
 }

@@ -10,13 +10,26 @@ import (
 func (t *translator) ips() []IP {
 	var all []IP
 	for _, ip := range t.app.Network.IPs {
-		all = append(all, IP{Type: t.ipType(ip), Region: ip.Region, Network: ip.Network, Org: ip.Org})
+		one := IP{Type: t.ipType(ip), Region: ip.Region, Network: ip.Network, Org: ip.Org}
+		if ip.Egress {
+			one.Region = first(ip.Region, t.primaryRegion())
+			if slices.Contains(all, one) {
+				continue // v4 and v6 come together, and may be listed both
+			}
+		}
+		all = append(all, one)
 	}
 	return all
 }
 
 func (t *translator) ipType(ip manifest.IP) string {
 	switch {
+	case ip.Egress && (ip.Shared || ip.Private || ip.Network != "" || ip.Org != ""):
+		t.bad("network.ips.egress", "goes only with v and region: it is an address of its own kind")
+	case ip.Egress && first(ip.Region, t.primaryRegion()) == "":
+		t.bad("network.ips.region", "is missing; say in which region machines call out from the egress address")
+	case ip.Egress:
+		return "egress"
 	case ip.V == "v4" && ip.Private:
 		t.bad("network.ips.private", "does not go with v: v4; private addresses are v6")
 	case ip.V == "v6" && ip.Shared:
@@ -35,7 +48,8 @@ func (t *translator) ipType(ip manifest.IP) string {
 
 // defaultIPs says what a first deploy needs where the manifest names no addresses: flyctl's rule.
 func (t *translator) defaultIPs() string {
-	if len(t.app.Network.IPs) > 0 || t.app.HTTPService == nil && len(t.app.Services) == 0 {
+	named := slices.ContainsFunc(t.app.Network.IPs, func(ip manifest.IP) bool { return !ip.Egress })
+	if named || t.app.HTTPService == nil && len(t.app.Services) == 0 {
 		return ""
 	}
 	if slices.ContainsFunc(t.app.Services, needsDedicated) {

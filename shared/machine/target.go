@@ -26,21 +26,25 @@ type Target struct {
 	Files []*flygo.File
 	// Volumes are one per mount of a group, which holds one at most.
 	Volumes []Volume
-	// IPs are wanted when the manifest names addresses; otherwise DefaultIPs says what a first
-	// deploy of the app needs: "", "shared" or "dedicated".
+	// IPs are wanted when the manifest names addresses. Where it names none to be called at (egress
+	// addresses are not), DefaultIPs says what a first deploy of the app needs: "", "shared" or
+	// "dedicated".
 	IPs        []IP
 	PruneIPs   bool
 	DefaultIPs string
 	// ReleaseCommand is nil where there is none. Its image is filled in as the groups' is.
 	ReleaseCommand        *flygo.MachineConfig
 	ReleaseCommandTimeout time.Duration
+	// CommandGuest sizes the machine of a release or seed command where neither its config has a guest
+	// nor a machine of the default group is there to take it from. Ask GuestOfCommand.
+	CommandGuest *flygo.MachineGuest
 	// SeedCommand runs as a release command does, once, after the app's first deploy; nil where there
 	// is none.
 	SeedCommand *flygo.MachineConfig
 	// Checks are the machine_checks: commands that must succeed beside each machine that was updated.
 	Checks []Check
-	// Schedules are groups of one machine each that Fly starts by the clock. Their names are those of the
-	// schedules; Group.Schedule says how often.
+	// Schedules are groups of one machine each that Fly starts by the clock, in the order of their names,
+	// which are those of the schedules; Group.Schedule says how often. Their machines get the files too.
 	Schedules []Group
 	// Secrets are the names of the secrets that the manifest lists, sorted; where the values come from is
 	// the manifest's. PruneSecrets removes those that are not listed and that no add-on brings.

@@ -61,11 +61,26 @@ func (t *translator) target() Target {
 		g := t.group(name)
 		target.Groups = append(target.Groups, g)
 		target.Volumes = append(target.Volumes, t.volumes(name, g.Config)...)
+		target.Checks = append(target.Checks, t.machineChecks(name)...)
 	}
-	target.ReleaseCommand = t.releaseCommand()
+	target.ReleaseCommand = t.release("deploy.release_command", t.deploySection().ReleaseCommand)
 	target.ReleaseCommandTimeout = t.releaseTimeout()
+	target.SeedCommand = t.release("deploy.seed_command", t.deploySection().SeedCommand)
+	target.CommandGuest = t.commandGuest()
+	target.Schedules = t.schedules(target.Groups)
+	t.own(&target)
 	t.warnUnused()
 	return target
+}
+
+// own fills in what only FlyCD's keys say.
+func (t *translator) own(target *Target) {
+	target.Secrets = t.secretNames()
+	target.PruneSecrets = t.app.SecretsPrune
+	target.Certs = t.certs()
+	target.Addons = t.addons()
+	target.Prune = t.app.Sync.Prune != nil && *t.app.Sync.Prune
+	target.Ignore = t.app.Sync.Ignore
 }
 
 func (t *translator) appName() string {
@@ -146,17 +161,7 @@ func (t *translator) warnUnused() {
 			t.warn("experimental.auto_rollback", "has no effect, as in flyctl; on_failure says what happens when a deploy fails")
 		}
 	}
-	if t.hasMachineChecks() {
-		t.warn("machine_checks", "are not run yet")
-	}
 	t.warnUnmounted()
-}
-
-func (t *translator) hasMachineChecks() bool {
-	if len(t.app.MachineChecks) > 0 || t.app.HTTPService != nil && len(t.app.HTTPService.MachineChecks) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(t.app.Services, func(s manifest.Service) bool { return len(s.MachineChecks) > 0 })
 }
 
 func first(values ...string) string {

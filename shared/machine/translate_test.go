@@ -180,7 +180,7 @@ func TestGuestsAreLaidOverEachOther(t *testing.T) {
 		"":                          "shared 1 256 open",
 		"vm_size: performance-1x\n": "performance 1 2048 set",
 		"vm: [{size: shared-cpu-2x, memory: 1gb}]\n":                                  "shared 2 1024 set",
-		"vm: [{cpus: 2, processes: [app]}, {cpus: 4, processes: [app]}, {cpus: 8}]\n": "shared 4 256 set",
+		"vm: [{cpus: 4, processes: [app]}, {cpus: 8}]\n":                            "shared 4 256 set",
 		"vm: [{cpus: 4}]\n":       "shared 4 256 set",
 		"vm: [{memory: '300'}]\n": "shared 1 300 set",
 		"vm: [{size: shared-cpu-2x}]\nvm_size: performance-1x\n":                     "shared 2 512 set",

@@ -13,6 +13,8 @@ type appResult struct {
 	nameNode *yaml.Node
 	problems []Problem
 	warnings []Problem
+	// depends is the place of the app's depends_on, with its key where there is one.
+	depends Problem
 }
 
 // appReader collects what is wrong with one app while it is read.
@@ -44,6 +46,10 @@ func (r *reader) readApp(w walk, f manifestFile) appResult {
 	}
 	if a.out.name == "" {
 		a.out.name = app.Name
+	}
+	if n := lookup(tree, "depends_on"); n != nil {
+		a.out.depends = a.problem(n, "depends_on", "")
+		a.out.depends.App = a.out.name
 	}
 	a.own()
 	if len(a.out.problems) == 0 {

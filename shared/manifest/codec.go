@@ -22,8 +22,7 @@ type structPlan struct {
 	keys map[string]int
 	// rest is the field that takes all other keys, or -1.
 	rest int
-	// dead are keys that have always been accepted and never meant anything, and what to say of them.
-	dead map[string]string
+	dead map[string]dead
 }
 
 // fieldPlan is how one key is read.
@@ -216,22 +215,30 @@ func special(t reflect.Type, r rule) setter {
 	}
 }
 
+// dead is a key that has always been accepted and never meant anything.
+type dead struct {
+	text string
+	// asks is true of a key that asks for something where its value is not empty: who writes it does not
+	// get what they want. It then is a mistake, unless unknown keys are not.
+	asks bool
+}
+
 // deadKeys lists keys that FlyCD and flyctl have always accepted and ignored.
-func deadKeys(t reflect.Type) map[string]string {
-	const gone = "Fly no longer knows it, and it has no effect; delete it"
+func deadKeys(t reflect.Type) map[string]dead {
+	gone := dead{"Fly no longer knows it, and it has no effect; delete it", true}
 	switch t {
 	case reflect.TypeFor[Service]():
-		return map[string]string{
-			"force_https":   "it has no effect on a service; write it on the port",
+		return map[string]dead{
+			"force_https":   {"it has no effect on a service; write it on the port", true},
 			"script_checks": gone,
 		}
 	case reflect.TypeFor[TCPCheck](), reflect.TypeFor[HTTPCheck](), reflect.TypeFor[Check]():
-		return map[string]string{"restart_limit": gone}
+		return map[string]dead{"restart_limit": gone}
 	case reflect.TypeFor[Experimental]():
-		return map[string]string{"private_network": gone, "allowed_public_ports": gone}
+		return map[string]dead{"private_network": {gone.text, false}, "allowed_public_ports": gone}
 	case reflect.TypeFor[IP]():
-		const text = "FlyCD has always ignored it in this spelling; write it in lower case if you mean it"
-		return map[string]string{"V": text, "Private": text, "Shared": text, "Network": text, "Org": text, "Region": text}
+		never := dead{"FlyCD has always ignored it in this spelling; write it in lower case if you mean it", false}
+		return map[string]dead{"V": never, "Private": never, "Shared": never, "Network": never, "Org": never, "Region": never}
 	default:
 		return nil
 	}

@@ -78,7 +78,7 @@ func (d *decoder) field(p *structPlan, k, val *yaml.Node, v reflect.Value) {
 			d.restField(p, k, val, v)
 			return
 		}
-		d.unknown(p, k)
+		d.unknown(p, k, val)
 		return
 	}
 	f := &p.fields[i]
@@ -90,7 +90,7 @@ func (d *decoder) field(p *structPlan, k, val *yaml.Node, v reflect.Value) {
 // restField reads a key of no field's name into the field that takes the rest.
 func (d *decoder) restField(p *structPlan, k, val *yaml.Node, v reflect.Value) {
 	if val.Kind != yaml.MappingNode {
-		d.unknown(p, k)
+		d.unknown(p, k, val)
 		return
 	}
 	f := &p.fields[p.rest]
@@ -102,9 +102,13 @@ func (d *decoder) restField(p *structPlan, k, val *yaml.Node, v reflect.Value) {
 	f.set(d, one, m)
 }
 
-func (d *decoder) unknown(p *structPlan, k *yaml.Node) {
-	if text, ok := p.dead[k.Value]; ok {
-		d.warn(k, d.at(k.Value), text)
+func (d *decoder) unknown(p *structPlan, k, val *yaml.Node) {
+	if key, ok := p.dead[k.Value]; ok {
+		if key.asks && !saysNothing(val) && !d.lenient {
+			d.report(k, d.at(k.Value), key.text)
+			return
+		}
+		d.warn(k, d.at(k.Value), key.text)
 		return
 	}
 	if len(d.path) == 0 && strings.HasPrefix(k.Value, "x-") {

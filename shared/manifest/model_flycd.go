@@ -117,7 +117,7 @@ type Retry struct {
 
 // Window is a time when deploys may run, or may not.
 type Window struct {
-	Kind     string    `yaml:"kind" doc:"allow or deny."`
+	Kind     string    `yaml:"kind" in:"enum=allow|deny" doc:"allow or deny."`
 	Schedule string    `yaml:"schedule" doc:"Start of the window, as cron writes it."`
 	Duration *Duration `yaml:"duration" in:"unit=s" doc:"Length of the window; a number is seconds."`
 	Timezone string    `yaml:"timezone" doc:"Time zone, such as Europe/Stockholm."`

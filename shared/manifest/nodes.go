@@ -23,6 +23,20 @@ func lookup(n *yaml.Node, key string) *yaml.Node {
 
 func hasKey(n *yaml.Node, key string) bool { return lookup(n, key) != nil }
 
+// saysNothing is true of a value that is empty, false or 0.
+func saysNothing(n *yaml.Node) bool {
+	switch value := scalarValue(n).(type) {
+	case nil:
+		return true
+	case bool:
+		return !value
+	case int64:
+		return value == 0
+	default:
+		return n.Kind == yaml.ScalarNode && n.Value == "" || n.Kind != yaml.ScalarNode && len(n.Content) == 0
+	}
+}
+
 // without gives the mapping less one key.
 func without(n *yaml.Node, key string) *yaml.Node {
 	out := *n

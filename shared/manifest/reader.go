@@ -22,6 +22,8 @@ type reader struct {
 	projects map[string]manifestFile
 	apps     map[string]manifestFile
 	clashes  map[string]bool
+	// depends are the places of depends_on, by app.
+	depends map[string]Problem
 	entries  counter
 }
 
@@ -65,6 +67,7 @@ func newReader(fsys fs.FS, opts Options) *reader {
 		projects: map[string]manifestFile{},
 		apps:     map[string]manifestFile{},
 		clashes:  map[string]bool{},
+		depends:  map[string]Problem{},
 	}
 	r.entries.most = int64(r.lim.Files)
 	return r
@@ -95,6 +98,7 @@ func (r *reader) read(name string) (Tree, error) {
 		r.visit(w, f)
 	}
 	r.dropClashes()
+	r.checkOrder()
 	if len(r.problems) == 0 {
 		return r.tree, nil
 	}

@@ -169,8 +169,8 @@ func (s schemer) structure(t reflect.Type) schema {
 			required = append(required, f.key)
 		}
 	}
-	for key, text := range plan.dead {
-		properties[key] = schema{"deprecated": true, "description": "Has no effect: " + text + "."}
+	for key, dead := range plan.dead {
+		properties[key] = schema{"deprecated": true, "description": "Has no effect: " + dead.text + "."}
 	}
 	if len(required) > 0 {
 		out["required"] = required

@@ -58,8 +58,8 @@ func spellings() []spelling {
 		}},
 		{"metrics: {port: 9091, path: /m}", func(a *manifest.App) { a.Metrics = []manifest.Metrics{{Port: 9091, Path: "/m"}} }},
 		{"metric: [{port: 9091, path: /m}]", func(a *manifest.App) { a.Metrics = []manifest.Metrics{{Port: 9091, Path: "/m"}} }},
-		{"compute: {memory: 512}\nvm: [{size: shared-cpu-1x}]", func(a *manifest.App) {
-			a.VM = []manifest.VM{{Memory: "512"}, {Size: "shared-cpu-1x"}}
+		{"compute: {memory: 512}\nvm: [{size: shared-cpu-1x, processes: [app]}]", func(a *manifest.App) {
+			a.VM = []manifest.VM{{Memory: "512"}, {Size: "shared-cpu-1x", Processes: []string{"app"}}}
 		}},
 		{"computes: [{memory: 1gb}]", func(a *manifest.App) { a.VM = []manifest.VM{{Memory: "1gb"}} }},
 		{"experimental: {cmd: serve all, entrypoint: [/e], exec: x}", func(a *manifest.App) {

@@ -32,12 +32,30 @@ func (a *appReader) validate(d *decoder, tree *yaml.Node, app *App) {
 	c.secrets()
 	c.network()
 	c.commands()
-	c.rest()
+	c.served()
+	c.once()
+	c.machineConfig()
+	c.schedules()
+	c.certs()
+	c.addons()
+	c.depends()
+	c.probes()
+	c.sync()
 }
 
 // bad reports a problem at a dotted key, at the place of the innermost part of it that is written.
 func (c checker) bad(key, format string, args ...any) {
 	c.report(nodeAt(c.tree, key), key, fmt.Sprintf(format, args...))
+}
+
+// ignored reports what flyctl accepts and leaves out in silence. It is a mistake, or where people are
+// lenient with unknown keys, worth a note.
+func (c checker) ignored(key, format string, args ...any) {
+	if c.lenient {
+		c.note(key, format, args...)
+		return
+	}
+	c.bad(key, format, args...)
 }
 
 func (c checker) note(key, format string, args ...any) {

@@ -105,7 +105,7 @@ func (c checker) exist(key string, processes []string) {
 		say = c.note
 	}
 	for i, p := range processes {
-		if !slices.Contains(names, p) {
+		if p != "" && !slices.Contains(names, p) {
 			say(fmt.Sprintf("%s.processes[%d]", key, i), "there is no process group %q, only %s", clip(p), oneOf(names))
 		}
 	}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -64,6 +63,11 @@ func (c checker) network() {
 	for i, ip := range c.app.Network.IPs {
 		key := fmt.Sprintf("network.ips[%d]", i)
 		switch {
+		case ip.Egress && (ip.Shared || ip.Private || ip.Network != "" || ip.Org != ""):
+			c.bad(key+".egress", "goes only with v and region; it is an address of its own kind")
+		case ip.Egress && ip.Region == "" && c.app.PrimaryRegion == "":
+			c.bad(key+".region", "is missing; say in which region machines call out from it")
+		case ip.Egress:
 		case ip.V == "":
 			c.bad(key+".v", "is missing; expected v4 or v6")
 		case ip.V == "v6" && ip.Shared:
@@ -81,41 +85,26 @@ func (c checker) network() {
 	}
 }
 
-// rest checks FlyCD's smaller keys.
-func (c checker) rest() {
-	a := c.app
-	for i, cert := range a.Certs {
-		if cert.Hostname == "" {
-			c.bad(fmt.Sprintf("certs[%d].hostname", i), "is missing; say which host name the certificate is for")
-		}
-	}
-	for i, addon := range a.Addons {
-		if addon.Type == "" {
-			c.bad(fmt.Sprintf("addons[%d].type", i), "is missing; expected redis, tigris or postgres")
-		}
-		if addon.Name == "" && addon.URLSecret == "" {
-			c.bad(fmt.Sprintf("addons[%d].name", i), "is missing; say what the service is called")
-		}
-	}
-	if slices.Contains(a.DependsOn, a.Name) {
-		c.bad("depends_on", "the app depends on itself")
-	}
-	for i, p := range a.Verify {
-		u, err := url.Parse(p.URL)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			c.bad(fmt.Sprintf("verify[%d].url", i), "expected an address such as https://my-app.fly.dev/")
-		}
-	}
-	for i, f := range a.Files {
+// served checks what is put into machines and what Fly's proxy serves itself.
+func (c checker) served() {
+	for i, f := range c.app.Files {
 		c.file(fmt.Sprintf("files[%d]", i), f)
 	}
-	for i, s := range a.Statics {
-		if s.GuestPath == "" {
-			c.bad(fmt.Sprintf("statics[%d].guest_path", i), "is missing; say where the files are in the image")
+	prefixes := map[string]int{}
+	for i, s := range c.app.Statics {
+		key := fmt.Sprintf("statics[%d]", i)
+		switch {
+		case s.GuestPath == "":
+			c.bad(key+".guest_path", "is missing; say where the files are in the image")
+		case !strings.HasPrefix(s.GuestPath, "/") && s.TigrisBucket == "":
+			c.bad(key+".guest_path", "is %q, and flyctl would upload that folder; put the files into the image and write their absolute path, or name the bucket that they are in (tigris_bucket)", clip(s.GuestPath))
 		}
 		if s.URLPrefix == "" {
-			c.bad(fmt.Sprintf("statics[%d].url_prefix", i), "is missing; say under which path the files are served")
+			c.bad(key+".url_prefix", "is missing; say under which path the files are served")
+		} else if first, twice := prefixes[s.URLPrefix]; twice {
+			c.ignored(key+".url_prefix", "is that of statics[%d] too, and only one of them is served; give each a path of its own", first)
 		}
+		prefixes[s.URLPrefix] = i
 	}
 }
 
@@ -123,7 +112,19 @@ func (c checker) file(key string, f File) {
 	if f.GuestPath == "" {
 		c.bad(key+".guest_path", "is missing; say where the file is written")
 	}
-	if f.LocalPath == "" && f.SecretName == "" && f.RawValue == "" {
+	var written []string
+	for name, value := range map[string]string{"local_path": f.LocalPath, "secret_name": f.SecretName, "raw_value": f.RawValue} {
+		if value != "" {
+			written = append(written, name)
+		}
+	}
+	n := nodeAt(c.tree, key)
+	emptied := hasKey(n, "local_path") || hasKey(n, "secret_name") || hasKey(n, "raw_value")
+	switch {
+	case len(written) == 0 && !emptied:
 		c.bad(key, "expected local_path, secret_name or raw_value")
+	case len(written) > 1:
+		slices.Sort(written)
+		c.ignored(key, "has %s, of which only one is taken; write one of them", strings.Join(written, " and "))
 	}
 }

@@ -85,6 +85,9 @@ func (r *reader) accept(f manifestFile, res appResult) {
 		r.apps[name] = f
 		if res.entry != nil {
 			r.tree.Apps = append(r.tree.Apps, *res.entry)
+			if res.depends.Key != "" {
+				r.depends[name] = res.depends
+			}
 			r.need(res.entry)
 		}
 	case !r.sameFile(first, f):
@@ -112,12 +115,15 @@ func (r *reader) need(e *Entry) {
 
 // dropClashes leaves out the apps whose names are taken twice: neither is the right one.
 func (r *reader) dropClashes() {
-	if len(r.clashes) == 0 {
+	r.dropApps(r.clashes)
+}
+
+func (r *reader) dropApps(names map[string]bool) {
+	if len(names) == 0 {
 		return
 	}
-	clash := func(name string) bool { return r.clashes[name] }
-	r.tree.Apps = slices.DeleteFunc(r.tree.Apps, func(e Entry) bool { return clash(e.App.Name) })
-	r.tree.Repos = slices.DeleteFunc(r.tree.Repos, func(n RepoRef) bool { return !n.Project && clash(n.By) })
+	r.tree.Apps = slices.DeleteFunc(r.tree.Apps, func(e Entry) bool { return names[e.App.Name] })
+	r.tree.Repos = slices.DeleteFunc(r.tree.Repos, func(n RepoRef) bool { return !n.Project && names[n.By] })
 }
 
 // inParallel calls do with 0 … n-1 on as many goroutines as there are processors, and waits for them.
