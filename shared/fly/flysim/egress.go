@@ -33,12 +33,12 @@ func (s *Server) allocateEgress(a *app, machineID, region string) ([2]*egressIP,
 	if machineID != "" {
 		m := s.find(a, machineID)
 		if m == nil || !m.alive() {
-			return [2]*egressIP{}, fmt.Errorf("Could not find Machine %q", machineID)
+			return [2]*egressIP{}, notFound("Machine")
 		}
 		region = m.region
 	}
 	if !knownRegion(region) || region == "any" {
-		return [2]*egressIP{}, fmt.Errorf("Region %q not found", region)
+		return [2]*egressIP{}, invalidInput("Region %q not found", region)
 	}
 	var pair [2]*egressIP
 	for _, ip := range a.egress {
@@ -71,7 +71,7 @@ func (s *Server) releaseEgress(a *app, machineID, ip string) ([2]string, error) 
 		return hit
 	})
 	if gone == [2]string{} {
-		return gone, fmt.Errorf("Could not find EgressIpAddress")
+		return gone, notFound("EgressIpAddress")
 	}
 	s.announce()
 	return gone, nil

@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+const (
+	dockerHub = "registry-1.docker.io"
+	hubMirror = "docker-hub-mirror.fly.io"
+)
+
 // imageRef is an image reference in its parts.
 type imageRef struct {
 	Registry   string            `json:"registry"`
@@ -18,7 +23,7 @@ type imageRef struct {
 // parseImage takes a reference apart. One without a digest gets one that its text decides, so that
 // the same tag is always the same image.
 func parseImage(ref string) imageRef {
-	out := imageRef{Registry: "registry-1.docker.io", Labels: map[string]string{}}
+	out := imageRef{Registry: dockerHub, Labels: map[string]string{}}
 	rest, sum, pinned := strings.Cut(ref, "@")
 	if slash := strings.LastIndexByte(rest, '/'); strings.LastIndexByte(rest, ':') > slash {
 		colon := strings.LastIndexByte(rest, ':')
@@ -33,14 +38,19 @@ func parseImage(ref string) imageRef {
 	}
 	out.Repository, out.Digest = rest, sum
 	if !pinned {
-		hash := sha256.Sum256([]byte(out.Registry + "/" + out.Repository + ":" + out.Tag))
+		hash := sha256.Sum256([]byte(out.name() + ":" + out.Tag))
 		out.Digest = "sha256:" + hex.EncodeToString(hash[:])
 	}
 	return out
 }
 
-// name is the reference without tag and digest.
-func (r imageRef) name() string { return r.Registry + "/" + r.Repository }
+// name is the reference without tag and digest. Fly's mirror of Docker Hub holds the same images.
+func (r imageRef) name() string {
+	if r.Registry == hubMirror {
+		return dockerHub + "/" + r.Repository
+	}
+	return r.Registry + "/" + r.Repository
+}
 
 // fate is what Options.Images says about an image: by its whole reference first, then by its
 // repository.

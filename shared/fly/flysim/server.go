@@ -29,6 +29,7 @@ type Server struct {
 	rng     *rand.Rand
 	orgs    map[string]*org
 	apps    map[string]*app
+	addons  []*addon
 	foreign map[string]bool
 	faults  []*fault
 	buckets map[string]*bucket

@@ -3,8 +3,6 @@ package flysim
 import (
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/superfly/macaroon/resset"
 )
@@ -92,52 +90,4 @@ func (s *Server) finishBuild(c *call) answer {
 		ID     int    `json:"build_id"`
 		Status string `json:"status"`
 	}{in.ID, "completed"})
-}
-
-// graphql answers the queries of a deploy: the image of an app, its egress addresses, whether it
-// may be deployed blue-green.
-func (s *Server) graphql(c *call) answer {
-	var in struct {
-		Query     string         `json:"query"`
-		Variables map[string]any `json:"variables"`
-	}
-	if a, fine := c.decode(&in); !fine {
-		return a
-	}
-	text := func(key string) string {
-		v, _ := in.Variables[key].(string)
-		return v
-	}
-	name := text("appName")
-	if name == "" {
-		name = text("name")
-	}
-	switch a := s.apps[name]; {
-	case strings.Contains(in.Query, "canPerformBluegreenDeployment"):
-		return data(map[string]any{"canPerformBluegreenDeployment": true})
-	case a == nil:
-		return ok(map[string]any{"data": nil, "errors": []any{map[string]any{"message": "Could not find App", "extensions": map[string]string{"code": "NOT_FOUND"}}}})
-	case strings.Contains(in.Query, "egressIpAddresses"):
-		return data(map[string]any{"app": map[string]any{"id": a.id, "egressIpAddresses": map[string]any{"nodes": []any{}}}})
-	case strings.Contains(in.Query, "image("):
-		return data(map[string]any{"app": map[string]any{"id": a.id, "image": graphImage(text("imageRef"))}})
-	}
-	return ok(map[string]any{"data": nil, "errors": []any{map[string]any{"message": "the simulator does not know this query"}}})
-}
-
-func data(v any) answer { return ok(map[string]any{"data": v}) }
-
-func graphImage(ref string) map[string]any {
-	r := parseImage(ref)
-	host := r.Registry
-	if host == "registry-1.docker.io" {
-		host = "docker-hub-mirror.fly.io"
-	}
-	full := host + "/" + r.Repository
-	if r.Tag != "" {
-		full += ":" + r.Tag
-	} else {
-		full += "@" + r.Digest
-	}
-	return map[string]any{"id": "img_" + r.Digest[7:21], "digest": r.Digest, "ref": full, "compressedSize": strconv.Itoa(70 << 20)}
 }

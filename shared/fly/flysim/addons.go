@@ -1,0 +1,223 @@
+package flysim
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/superfly/macaroon/resset"
+)
+
+// addon is a service of another company in an organisation: a Redis database of Upstash or a
+// bucket of Tigris. What is written into it is not simulated.
+type addon struct {
+	id, name, kind, plan, region string
+	org                          *org
+	app                          *app
+	readRegions                  []string
+	options, metadata            any
+	created, ready               time.Time
+	password                     string
+}
+
+// The kinds of add-ons that are simulated.
+const (
+	addonRedis  = "upstash_redis"
+	addonBucket = "tigris"
+)
+
+// addonKind knows the kinds; the older name of Redis too.
+func addonKind(name string) (string, error) {
+	switch name {
+	case addonRedis, "redis":
+		return addonRedis, nil
+	case addonBucket:
+		return addonBucket, nil
+	}
+	return "", notSimulated("add-ons of type %q, only %s and %s", name, addonRedis, addonBucket)
+}
+
+// createAddon makes an add-on. It is ready some moments later.
+func (s *Server) createAddon(who identity, in arguments) (*addon, error) {
+	kind, err := addonKind(in.text("type"))
+	if err != nil {
+		return nil, err
+	}
+	fresh := &addon{
+		id: s.token(10), name: in.text("name"), kind: kind, plan: in.text("planId"), region: cmp.Or(in.text("primaryRegion"), "ams"),
+		readRegions: in.texts("readRegions"), options: in["options"], created: s.now(), ready: s.now().Add(s.opts.Boot), password: s.token(16),
+	}
+	if ref := in.text("appId"); ref != "" {
+		if fresh.app, err = s.appBy(who, resset.ActionWrite, ref); err != nil {
+			return nil, err
+		}
+		fresh.org = fresh.app.org
+	} else if fresh.org, err = s.orgBy(who, resset.ActionCreate, "", in.text("organizationId")); err != nil {
+		return nil, err
+	}
+	if fresh.name == "" {
+		fresh.name = s.machineName()
+	}
+	if err := s.badAddon(fresh); err != nil {
+		return nil, err
+	}
+	if kind == addonRedis {
+		fresh.plan = cmp.Or(fresh.plan, redisPayAsYouGo)
+	}
+	s.addons = append(s.addons, fresh)
+	s.announce()
+	return fresh, nil
+}
+
+func (s *Server) badAddon(a *addon) error {
+	if !appName.MatchString(a.name) || len(a.name) > 63 {
+		return invalidInput("Validation failed: Name may only contain numbers, lowercase letters and dashes")
+	}
+	if !knownRegion(a.region) {
+		return invalidInput("Validation failed: Primary region %s not found", a.region)
+	}
+	if a.kind == addonRedis && a.plan != "" && !slices.ContainsFunc(graphPlans(addonRedis), func(p *object) bool { return p.fields["id"] == a.plan }) {
+		return notFound("AddOnPlan")
+	}
+	for _, other := range s.addons {
+		if other.kind != a.kind || other.name != a.name {
+			continue
+		}
+		if a.kind == addonBucket { // names of buckets are everybody's
+			return invalidInput("Bucket name %s is unavailable for creation", a.name)
+		}
+		if other.org == a.org {
+			return invalidInput("Validation failed: Name has already been taken")
+		}
+	}
+	return nil
+}
+
+func (s *Server) addonBy(who identity, action resset.Action, args arguments) (*addon, error) {
+	for _, a := range s.addons {
+		name, kind := args.text("name"), cmp.Or(args.text("provider"), a.kind)
+		if kind == "redis" {
+			kind = addonRedis
+		}
+		if a.id != cmp.Or(args.text("id"), args.text("addOnId")) && (name == "" || a.name != name || a.kind != kind) {
+			continue
+		}
+		if _, refused := s.authorize(who, action, a.org, a.app); !refused {
+			return a, nil
+		}
+	}
+	return nil, notFound("AddOn")
+}
+
+func (s *Server) graphAddOnBy(c *call, args arguments) (any, error) {
+	a, err := s.addonBy(c.who, resset.ActionRead, args)
+	if err != nil {
+		return nil, err
+	}
+	return s.graphAddOn(c, a), nil
+}
+
+// graphAddOns are the add-ons of an organisation or an app, or all that the caller may see.
+func (s *Server) graphAddOns(c *call, o *org, a *app) field {
+	return func(args arguments) (any, error) {
+		kind := args.text("type")
+		if kind == "redis" {
+			kind = addonRedis
+		}
+		var list []*object
+		for _, one := range s.addons {
+			if kind != "" && kind != one.kind || o != nil && o != one.org || a != nil && a != one.app {
+				continue
+			}
+			if _, refused := s.authorize(c.who, resset.ActionRead, one.org, one.app); !refused {
+				list = append(list, s.graphAddOn(c, one))
+			}
+		}
+		return connection("AddOn", list)(args)
+	}
+}
+
+func (s *Server) graphAddOn(c *call, a *addon) *object {
+	status := "ready"
+	if s.now().Before(a.ready) {
+		status = "provisioning"
+	}
+	o := &object{"AddOn", fields{
+		"id": a.id, "name": a.name, "addOnPlanName": a.plan, "primaryRegion": a.region, "readRegions": a.readRegions, "options": a.options, "metadata": a.metadata,
+		"status": status, "errorMessage": nil, "createdAt": a.created.UTC(), "updatedAt": a.created.UTC(), "ssoLink": nil, "stats": nil,
+		"environment": nil, "hostname": nil, "password": nil, "privateIp": nil, "publicUrl": nil,
+		"organization": field(func(arguments) (any, error) { return s.graphOrg(c, a.org), nil }),
+		"app": field(func(arguments) (any, error) {
+			if a.app == nil {
+				return nil, nil //nolint:nilnil // it belongs to the organisation
+			}
+			return s.graphApp(c, a.app), nil
+		}),
+		"addOnProvider": field(func(arguments) (any, error) { return graphProvider(a.kind) }),
+		"addOnPlan":     field(func(arguments) (any, error) { return planOf(a), nil }),
+	}}
+	if a.kind == addonRedis {
+		host := "fly-" + a.name + ".upstash.io"
+		maps.Copy(o.fields, fields{
+			"hostname": host, "password": a.password, "privateIp": "fdaa:0:1::" + a.id[:4], "publicUrl": "redis://default:" + a.password + "@" + host + ":6379",
+		})
+	}
+	return o
+}
+
+// environment is what a bucket tells once, when it is made.
+func (a *addon) environment() any {
+	if a.kind != addonBucket {
+		return nil
+	}
+	return map[string]string{
+		"AWS_ACCESS_KEY_ID": "tid_" + a.id, "AWS_SECRET_ACCESS_KEY": "tsec_" + a.password, "AWS_ENDPOINT_URL_S3": "https://fly.storage.tigris.dev",
+		"AWS_REGION": "auto", "BUCKET_NAME": a.name,
+	}
+}
+
+const redisPayAsYouGo = "ekQ85Yjkw155ohQ5ALYq0M"
+
+func graphPlans(kind string) []*object {
+	if kind != addonRedis && kind != "redis" {
+		return nil
+	}
+	plan := func(id, name, about, size string, price int) *object {
+		return &object{"AddOnPlan", fields{
+			"id": id, "name": strings.ToLower(strings.ReplaceAll(name, " ", "_")), "displayName": name, "description": about, "maxDataSize": size, "pricePerMonth": price,
+		}}
+	}
+	return []*object{
+		plan(redisPayAsYouGo, "Pay-as-you-go", "Pay as you go: $0.20 per 100K commands", "100 GB", 0),
+		plan("flysim-fixed-250mb", "Fixed 250MB", "250 MB at a fixed price", "250 MB", 10),
+		plan("flysim-fixed-1gb", "Fixed 1GB", "1 GB at a fixed price", "1 GB", 20),
+	}
+}
+
+func planOf(a *addon) *object {
+	for _, p := range graphPlans(a.kind) {
+		if p.fields["id"] == a.plan {
+			return p
+		}
+	}
+	return &object{"AddOnPlan", fields{"id": cmp.Or(a.plan, "default"), "name": "default", "displayName": "Default", "description": "", "maxDataSize": "", "pricePerMonth": 0}}
+}
+
+// graphProvider is what flyctl asks before it makes an add-on.
+func graphProvider(name string) (any, error) {
+	kind, err := addonKind(name)
+	if err != nil {
+		return nil, err
+	}
+	display, resource := "Upstash", "Redis database"
+	if kind == addonBucket {
+		display, resource = "Tigris", "object storage bucket"
+	}
+	return &object{"AddOnProvider", fields{
+		"id": "provider-" + kind, "name": kind, "displayName": display, "resourceName": resource, "tosUrl": "", "tosAgreement": "", "asyncProvisioning": true,
+		"autoProvision": false, "selectName": true, "selectRegion": kind == addonRedis, "selectReplicaRegions": kind == addonRedis, "detectPlatform": false,
+		"nameSuffix": "", "beta": false, "internal": false, "provisioningInstructions": "", "excludedRegions": []*object{}, "regions": graphRegions(),
+	}}, nil
+}

@@ -1,0 +1,320 @@
+package flysim
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+// object is something that a GraphQL query selects from: its type's name and its fields. A field is
+// a value, an *object, a []*object, or a field function that makes one of them of its arguments.
+type object struct {
+	kind   string
+	fields fields
+}
+
+type fields map[string]any
+
+// field is a field with arguments, or one that costs work.
+type field func(arguments) (any, error)
+
+// arguments are a field's arguments, variables filled in.
+type arguments map[string]any
+
+// graphError is an error as GraphQL answers it.
+type graphError struct{ text, code string }
+
+func (e *graphError) Error() string { return e.text }
+
+func notFound(kind string) error {
+	return &graphError{"Could not find " + kind, "NOT_FOUND"}
+}
+
+func invalidInput(format string, args ...any) error {
+	return &graphError{fmt.Sprintf(format, args...), "UNPROCESSABLE"}
+}
+
+func notSimulated(format string, args ...any) error {
+	return &graphError{"flysim does not simulate " + fmt.Sprintf(format, args...), "NOT_SIMULATED"}
+}
+
+func (a arguments) text(key string) string {
+	s, _ := a[key].(string)
+	return s
+}
+
+func (a arguments) number(key string) (int, bool) {
+	n, is := a[key].(json.Number)
+	if !is {
+		i, isInt := a[key].(int64)
+		return int(i), isInt
+	}
+	i, err := n.Int64()
+	return int(i), err == nil
+}
+
+// object is an argument that is an object, such as a mutation's input.
+func (a arguments) object(key string) arguments {
+	m, _ := a[key].(map[string]any)
+	return m
+}
+
+// texts is an argument that is a list of strings.
+func (a arguments) texts(key string) []string {
+	list, _ := a[key].([]any)
+	out := []string{}
+	for _, v := range list {
+		if s, is := v.(string); is {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// execution answers one operation.
+type execution struct {
+	doc  *ast.QueryDocument
+	vars map[string]any
+	errs []graphFailure
+}
+
+type graphFailure struct {
+	Message    string            `json:"message"`
+	Path       []any             `json:"path,omitempty"`
+	Extensions map[string]string `json:"extensions,omitempty"`
+}
+
+type graphAnswer struct {
+	Data   any            `json:"data"`
+	Errors []graphFailure `json:"errors,omitempty"`
+}
+
+// graphql answers a GraphQL request as the protocol says: with status 200, whatever its errors. What is
+// not simulated is an error that names it; other statuses would hide the sentence from clients.
+func (s *Server) graphql(c *call) answer {
+	var in struct {
+		Query     string          `json:"query"`
+		Operation string          `json:"operationName"`
+		Variables json.RawMessage `json:"variables"`
+	}
+	if a, fine := c.decode(&in); !fine {
+		return a
+	}
+	vars, err := variables(in.Variables)
+	if err != nil {
+		return failf(http.StatusBadRequest, "invalid variables: %v", err)
+	}
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: in.Query}, 20_000)
+	if err != nil {
+		return ok(graphAnswer{Errors: []graphFailure{{Message: "Parse error: " + err.Error(), Extensions: map[string]string{"code": "PARSE_ERROR"}}}})
+	}
+	op := doc.Operations.ForName(in.Operation)
+	if op == nil {
+		return ok(graphAnswer{Errors: []graphFailure{{Message: fmt.Sprintf("No operation named %q", in.Operation)}}})
+	}
+	x := &execution{doc: doc, vars: vars}
+	if err := x.complete(op); err != nil {
+		return ok(graphAnswer{Errors: []graphFailure{failure(err, nil)}})
+	}
+	root := s.queries(c)
+	switch op.Operation {
+	case ast.Mutation:
+		root = s.mutations(c)
+	case ast.Subscription:
+		return ok(graphAnswer{Errors: []graphFailure{failure(notSimulated("subscriptions"), nil)}})
+	}
+	data := x.selection(root, op.SelectionSet, nil)
+	return ok(graphAnswer{Data: data, Errors: x.errs})
+}
+
+func variables(text json.RawMessage) (map[string]any, error) {
+	vars := map[string]any{}
+	if len(text) == 0 {
+		return vars, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec.UseNumber()
+	return vars, dec.Decode(&vars)
+}
+
+// complete fills in what variables default to, and holds the rest against what the operation needs.
+func (x *execution) complete(op *ast.OperationDefinition) error {
+	if x.vars == nil {
+		x.vars = map[string]any{}
+	}
+	for _, def := range op.VariableDefinitions {
+		if _, given := x.vars[def.Variable]; !given && def.DefaultValue != nil {
+			v, err := def.DefaultValue.Value(nil)
+			if err != nil {
+				return &graphError{err.Error(), "INVALID"}
+			}
+			x.vars[def.Variable] = v
+		}
+		if def.Type.NonNull && x.vars[def.Variable] == nil {
+			return &graphError{fmt.Sprintf("Variable $%s of type %s was provided invalid value", def.Variable, def.Type), "INVALID_VARIABLE"}
+		}
+	}
+	return nil
+}
+
+func failure(err error, path []any) graphFailure {
+	out := graphFailure{Message: err.Error(), Path: slices.Clone(path)}
+	if ge, is := err.(*graphError); is { //nolint:errorlint // resolvers return it as it is
+		out.Extensions = map[string]string{"code": ge.code}
+	}
+	return out
+}
+
+// collected are the fields of a selection that answer under one key.
+type collected struct {
+	key   string
+	field *ast.Field
+	below ast.SelectionSet
+}
+
+// collect flattens fragments and brings fields of the same key together, in the order of the query.
+func (x *execution) collect(kind string, set ast.SelectionSet, into []collected) []collected {
+	for _, sel := range set {
+		switch sel := sel.(type) {
+		case *ast.Field:
+			if x.skipped(sel.Directives) {
+				continue
+			}
+			at := slices.IndexFunc(into, func(c collected) bool { return c.key == sel.Alias })
+			if at < 0 {
+				into = append(into, collected{key: sel.Alias, field: sel})
+				at = len(into) - 1
+			}
+			into[at].below = append(slices.Clip(into[at].below), sel.SelectionSet...)
+		case *ast.InlineFragment:
+			if !x.skipped(sel.Directives) && (sel.TypeCondition == "" || isA(kind, sel.TypeCondition)) {
+				into = x.collect(kind, sel.SelectionSet, into)
+			}
+		case *ast.FragmentSpread:
+			def := x.doc.Fragments.ForName(sel.Name)
+			if def == nil {
+				x.errs = append(x.errs, graphFailure{Message: "Fragment " + sel.Name + " was used, but not defined"})
+				continue
+			}
+			if !x.skipped(sel.Directives) && isA(kind, def.TypeCondition) {
+				into = x.collect(kind, def.SelectionSet, into)
+			}
+		}
+	}
+	return into
+}
+
+// isA tells whether a type is another, or one of the interfaces that Fly's schema has.
+func isA(kind, condition string) bool {
+	return kind == condition || condition == "Node" || condition == "Principal" && (kind == "User" || kind == "Macaroon")
+}
+
+func (x *execution) skipped(directives ast.DirectiveList) bool {
+	for _, d := range directives {
+		if d.Name != "skip" && d.Name != "include" {
+			continue
+		}
+		arg := d.Arguments.ForName("if")
+		if arg == nil {
+			continue
+		}
+		v, err := arg.Value.Value(x.vars)
+		if on, _ := v.(bool); err == nil && on == (d.Name == "skip") {
+			return true
+		}
+	}
+	return false
+}
+
+// selection answers what is selected of an object.
+func (x *execution) selection(o *object, set ast.SelectionSet, path []any) map[string]any {
+	out := map[string]any{}
+	for _, c := range x.collect(o.kind, set, nil) {
+		at := append(slices.Clip(path), c.key)
+		v, err := x.resolve(o, c.field)
+		if err != nil {
+			x.errs = append(x.errs, failure(err, at))
+			out[c.key] = nil
+			continue
+		}
+		out[c.key] = x.value(v, c, at)
+	}
+	return out
+}
+
+func (x *execution) resolve(o *object, f *ast.Field) (any, error) {
+	if f.Name == "__typename" {
+		return o.kind, nil
+	}
+	v, known := o.fields[f.Name]
+	if !known {
+		return nil, notSimulated("the field %s.%s", o.kind, f.Name)
+	}
+	run, is := v.(field)
+	if !is {
+		return v, nil
+	}
+	args := arguments{}
+	for _, arg := range f.Arguments {
+		given, err := arg.Value.Value(x.vars)
+		if err != nil {
+			return nil, &graphError{err.Error(), "INVALID"}
+		}
+		args[arg.Name] = given
+	}
+	return run(args)
+}
+
+// value answers what is selected of a field's value.
+func (x *execution) value(v any, c collected, path []any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case *object:
+		if v == nil {
+			return nil
+		}
+		if len(c.below) == 0 {
+			x.errs = append(x.errs, graphFailure{Message: "Field must have selections (field '" + c.key + "' returns " + v.kind + ")", Path: path})
+			return nil
+		}
+		return x.selection(v, c.below, path)
+	case []*object:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = x.value(item, c, append(slices.Clip(path), i))
+		}
+		return list
+	}
+	if len(c.below) > 0 {
+		x.errs = append(x.errs, graphFailure{Message: "Selections can't be made on scalars (field '" + c.key + "')", Path: path})
+		return nil
+	}
+	return v
+}
+
+// connection is a page of objects, all of them in one, or the first ones.
+func connection(kind string, nodes []*object) field {
+	return func(args arguments) (any, error) {
+		page := nodes
+		if n, given := args.number("first"); given && n >= 0 && n < len(page) {
+			page = page[:n]
+		}
+		if n, given := args.number("last"); given && n >= 0 && n < len(page) {
+			page = page[len(page)-n:]
+		}
+		edges := make([]*object, len(page))
+		for i, node := range page {
+			edges[i] = &object{kind + "Edge", fields{"node": node, "cursor": fmt.Sprint(i)}}
+		}
+		return &object{kind + "Connection", fields{
+			"nodes": slices.Concat([]*object{}, page), "edges": edges, "totalCount": len(nodes),
+			"pageInfo": &object{"PageInfo", fields{"hasNextPage": len(page) < len(nodes), "hasPreviousPage": false, "endCursor": nil, "startCursor": nil}},
+		}}, nil
+	}
+}
