@@ -110,6 +110,10 @@ func (t *translator) ownVolume(own manifest.Volume, v *Volume) {
 		t.bad("volumes.size_gb", "is %d; it must be 1 at least", own.SizeGB)
 	}
 	override(&v.SizeGB, own.SizeGB)
+	v.Fixed = own.SizeGB > 0
+	if own.Count != nil {
+		v.Count = *own.Count
+	}
 	override(&v.SnapshotRetention, own.SnapshotRetention)
 	override(&v.Encrypted, own.Encrypted)
 }

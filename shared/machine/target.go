@@ -110,8 +110,14 @@ func (g Group) Counted() bool { return g.Count != nil || len(g.CountIn) > 0 }
 
 // Volume is the volume that each machine of a group mounts.
 type Volume struct {
-	Group, Name        string
-	SizeGB             int
+	Group, Name string
+	// SizeGB is that of a new volume. Fixed says that it is the manifest's own (volumes.size_gb): one that is
+	// there grows to it.
+	SizeGB int
+	Fixed  bool
+	// Count is the least number of volumes in each region; 0 where they follow the machines.
+	Count int
+	// The rest is nil where the manifest says nothing.
 	SnapshotRetention  *int
 	ScheduledSnapshots *bool
 	Encrypted          *bool
