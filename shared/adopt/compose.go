@@ -1,0 +1,246 @@
+package adopt
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// composition is one attempt's manifest before it is text.
+type composition struct {
+	*account
+	attempt
+	doc object
+	// groups are all groups of the manifest: those that have machines, and those that were scaled to
+	// none.
+	groups  []string
+	primary string
+	files   map[string][]byte
+	notes   []string
+}
+
+func (a *account) compose(t attempt) *composition {
+	c := &composition{account: a, attempt: t, doc: object{}, files: map[string][]byte{}}
+	c.fromRelease()
+	c.groups = c.groupNames()
+	c.primary = c.primaryRegion()
+	for _, s := range sections() {
+		if slices.Contains(t.taken, s.name) {
+			for _, key := range s.keys {
+				delete(c.doc, key)
+			}
+			s.write(c)
+		}
+	}
+	c.doc["app"] = a.App
+	set(c.doc, "org", a.Org)
+	set(c.doc, "primary_region", c.primary)
+	c.doc["source"] = object{"type": "image", "image": a.image}
+	c.places()
+	c.volumes()
+	c.addresses()
+	c.certificates()
+	c.remarks()
+	return c
+}
+
+// hidden are the sections that machines do not show.
+func hidden() []string {
+	return []string{"deploy", "console_command", "machine_checks"}
+}
+
+// fromRelease takes over the release's definition, or of it what machines do not show.
+func (c *composition) fromRelease() {
+	if c.definition == nil {
+		return
+	}
+	c.doc = maps.Clone(c.definition)
+	if !c.release {
+		maps.DeleteFunc(c.doc, func(key string, _ any) bool { return !slices.Contains(hidden(), key) })
+	}
+	c.experimental()
+	if how := clean(c.doc["build"]); how != nil {
+		c.notes = append(c.notes, "The release was built with: build: "+textOf(how))
+	}
+	delete(c.doc, "build")
+}
+
+// experimental leaves out what FlyCD does not take, and says so where it was meant.
+func (c *composition) experimental() {
+	e := maps.Clone(asObject(c.doc["experimental"]))
+	for _, key := range []string{"enable_consul", "enable_etcd", "auto_rollback", "attached"} {
+		if clean(e[key]) != nil && e[key] != false && key != "attached" {
+			c.notes = append(c.notes, "experimental."+key+" was set; FlyCD does not do it, and what there is of it stays.")
+		}
+		delete(e, key)
+	}
+	delete(c.doc, "experimental")
+	set(c.doc, "experimental", clean(e))
+}
+
+// groupNames are the groups of the release's processes and those that have machines.
+func (c *composition) groupNames() []string {
+	names := c.account.names()
+	for name := range asObject(c.definition["processes"]) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *composition) primaryRegion() string {
+	if c.release {
+		return stringOf(c.definition, "primary_region")
+	}
+	return stringOf(asObject(c.main().config["env"]), "PRIMARY_REGION")
+}
+
+// volumes writes the volumes that the groups' machines mount.
+func (c *composition) volumes() {
+	var all []any
+	for _, name := range c.mounted() {
+		var found []volume
+		for _, v := range c.Volumes {
+			if v.Name == name {
+				found = append(found, volume{v.SizeGb, v.SnapshotRetention, v.Encrypted})
+			}
+		}
+		if len(found) > 0 {
+			all = append(all, c.volume(name, found))
+		}
+	}
+	set(c.doc, "volumes", all)
+}
+
+type volume struct {
+	sizeGB, retention int
+	encrypted         bool
+}
+
+func (c *composition) volume(name string, found []volume) object {
+	out := object{"name": name, "size_gb": found[0].sizeGB}
+	least, most := found[0], found[0]
+	for _, v := range found {
+		least = volume{min(least.sizeGB, v.sizeGB), min(least.retention, v.retention), least.encrypted && v.encrypted}
+		most = volume{max(most.sizeGB, v.sizeGB), max(most.retention, v.retention), most.encrypted || v.encrypted}
+	}
+	out["size_gb"] = least.sizeGB
+	if least.sizeGB != most.sizeGB {
+		c.notef("Volumes named %s have %d to %d GB; size_gb is the least of them, so that none grows.", name, least.sizeGB, most.sizeGB)
+	}
+	if least.retention == most.retention && least.retention > 0 {
+		out["snapshot_retention"] = least.retention
+	}
+	if !most.encrypted {
+		out["encrypted"] = false
+	}
+	return out
+}
+
+// mounted are the names of the volumes that groups mount, sorted.
+func (c *composition) mounted() []string {
+	var names []string
+	for _, name := range c.names() {
+		for _, m := range listOf(c.account.groups[name].config, "mounts") {
+			if v := c.volumeName(asObject(m)); v != "" && !slices.Contains(names, v) {
+				names = append(names, v)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// volumeName gives the name of a mount's volume, which old machines have only by way of its id.
+func (c *composition) volumeName(mount object) string {
+	if name := stringOf(mount, "name"); name != "" {
+		return name
+	}
+	for _, v := range c.Volumes {
+		if v.ID == stringOf(mount, "volume") {
+			return v.Name
+		}
+	}
+	return ""
+}
+
+// addresses writes the app's addresses as they are.
+func (c *composition) addresses() {
+	var all []any
+	egress := map[string]bool{}
+	for _, ip := range c.IPs {
+		if one := address(ip); one["egress"] == nil || !egress[ip.Region] {
+			egress[ip.Region] = egress[ip.Region] || ip.Egress
+			all = append(all, one)
+		}
+	}
+	if len(all) > 0 {
+		c.doc["network"] = object{"ips": all}
+	}
+}
+
+func address(ip plan.IP) object {
+	out := object{"v": "v4"}
+	if strings.Contains(ip.Address, ":") {
+		out["v"] = "v6"
+	}
+	if ip.Region != "" && ip.Region != "global" && (out["v"] == "v6" || ip.Egress) && !ip.Shared {
+		out["region"] = ip.Region
+	}
+	for key, yes := range map[string]bool{"shared": ip.Shared, "private": ip.Private, "egress": ip.Egress} {
+		if yes {
+			out[key] = true
+		}
+	}
+	return out
+}
+
+func (c *composition) certificates() {
+	var all []any
+	for _, cert := range c.Certs {
+		all = append(all, object{"hostname": cert.Hostname})
+	}
+	set(c.doc, "certs", all)
+}
+
+// set writes what is not empty.
+func set(o object, key string, v any) {
+	if v = clean(v); v != nil {
+		o[key] = v
+	}
+}
+
+// clean drops what is empty, to any depth; nil where nothing is left.
+func clean(v any) any {
+	switch v := v.(type) {
+	case object:
+		out := object{}
+		for key, value := range v {
+			set(out, key, value)
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		out := make([]any, len(v))
+		for i, item := range v {
+			if out[i] = clean(item); out[i] == nil {
+				out[i] = item
+			}
+		}
+		return out
+	case string:
+		if v == "" {
+			return nil
+		}
+	}
+	return v
+}
