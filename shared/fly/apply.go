@@ -7,7 +7,6 @@ import (
 
 	"github.com/superfly/fly-go/flaps"
 
-	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/plan"
 )
 
@@ -21,16 +20,41 @@ func (ch *Change) Apply(ctx context.Context, step plan.Step) error {
 		return ch.createApp(ctx, s)
 	case plan.DestroyApp:
 		return ch.destroyApp(ctx)
+	case plan.SetSecrets:
+		return ch.setSecrets(ctx, s)
 	case plan.AllocateIP:
-		ch.ipMu.Lock()
-		defer ch.ipMu.Unlock()
-		return ch.bring(ctx, &allocation{ch, s.IP})
+		return ch.allocateIP(ctx, s)
 	case plan.ReleaseIP:
-		ch.ipMu.Lock()
-		defer ch.ipMu.Unlock()
-		return ch.bring(ctx, &release{ch, s.Address})
+		return ch.releaseIP(ctx, s)
+	case plan.AddCert:
+		return ch.addCert(ctx, s)
+	case plan.RemoveCert:
+		return ch.removeCert(ctx, s)
+	case plan.CreateAddon:
+		return ch.createAddon(ctx, s)
+	case plan.DestroyAddon:
+		return ch.destroyAddon(ctx, s)
+	}
+	return ch.applyMore(ctx, step)
+}
+
+// applyMore is Apply for what machines are and have.
+func (ch *Change) applyMore(ctx context.Context, step plan.Step) error {
+	switch s := step.(type) {
 	case plan.CreateVolume:
 		return ch.createVolume(ctx, s)
+	case plan.ExtendVolume:
+		return ch.extendVolume(ctx, s)
+	case plan.UpdateVolume:
+		return ch.updateVolume(ctx, s)
+	case plan.DestroyVolume:
+		return ch.destroyVolume(ctx, s)
+	case plan.RunCommand:
+		return ch.runCommand(ctx, s)
+	case plan.Cordon:
+		return ch.bring(ctx, &cordon{ch: ch, id: s.Machine, name: s.Name, hidden: true})
+	case plan.Uncordon:
+		return ch.bring(ctx, &cordon{ch: ch, id: s.Machine, name: s.Name})
 	case plan.CreateMachine:
 		return ch.createMachine(ctx, s)
 	case plan.UpdateMachine:
@@ -53,6 +77,9 @@ type effect interface {
 	String() string
 }
 
+// repeatable is an effect whose request does no harm when it comes twice: after a lost answer it is simply sent again.
+type repeatable interface{ repeatable() bool }
+
 // tries is how often a write is sent at most.
 const tries = 4
 
@@ -72,7 +99,7 @@ func (ch *Change) bring(ctx context.Context, e effect) error {
 		if f == over || f == forbidden || f == invalid || f == full || f == leased || errors.As(err, &told) {
 			return ch.client.explain(ctx, e.String(), err)
 		}
-		ok, serr := ch.watch(ctx, e)
+		ok, serr := ch.settled(ctx, e)
 		if ok || serr != nil {
 			return serr
 		}
@@ -90,6 +117,17 @@ func (ch *Change) write(ctx context.Context, e effect) error {
 	}
 	defer cancel()
 	return e.do(wctx)
+}
+
+// settled waits until it is known whether the effect is there.
+func (ch *Change) settled(ctx context.Context, e effect) (bool, error) {
+	if r, ok := e.(repeatable); ok && r.repeatable() {
+		if err := sleep(ctx, ch.client.options.Poll); err != nil {
+			return false, fmt.Errorf("%s: %w", e, err)
+		}
+		return e.seen(ctx, true)
+	}
+	return ch.watch(ctx, e)
 }
 
 // watch looks for an effect until it is there or Lag is over.
@@ -154,73 +192,4 @@ func (e *appCreation) do(ctx context.Context) error {
 		return serr
 	}
 	return reject(ErrRefused, fmt.Sprintf("the name %s belongs to somebody else on Fly: choose another name", e.want.App))
-}
-
-type allocation struct {
-	ch   *Change
-	want machine.IP
-}
-
-func (e *allocation) String() string {
-	return fmt.Sprintf("allocate a %s address for %s", e.want.Type, e.ch.app)
-}
-
-func (e *allocation) seen(ctx context.Context, fresh bool) (bool, error) {
-	if fresh {
-		ips, err := e.ch.client.ips(ctx, e.ch.app)
-		if err != nil {
-			return false, err
-		}
-		e.ch.ips = ips
-	}
-	for _, ip := range e.ch.ips {
-		if fits(ip, e.want) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func (e *allocation) do(ctx context.Context) error {
-	ip, err := e.ch.client.flaps.AssignIP(ctx, e.ch.app, flaps.AssignIPRequest{
-		Type: e.want.Type, Region: e.want.Region, Organization: e.want.Org, Network: e.want.Network,
-	})
-	if err == nil {
-		e.ch.ips = append(e.ch.ips, observedIP(*ip))
-	}
-	return err
-}
-
-type release struct {
-	ch      *Change
-	address string
-}
-
-func (e *release) String() string {
-	return fmt.Sprintf("release address %s of %s", e.address, e.ch.app)
-}
-
-func (e *release) seen(ctx context.Context, fresh bool) (bool, error) {
-	if fresh {
-		ips, err := e.ch.client.ips(ctx, e.ch.app)
-		if err != nil {
-			return false, err
-		}
-		e.ch.ips = ips
-	}
-	for _, ip := range e.ch.ips {
-		if ip.Address == e.address {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-func (e *release) do(ctx context.Context) error {
-	err := e.ch.client.flaps.DeleteIPAssignment(ctx, e.ch.app, e.address)
-	if err != nil && fateOf(ctx, err) != missing {
-		return err
-	}
-	e.ch.ips = withoutIP(e.ch.ips, e.address)
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	flygo "github.com/superfly/fly-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
 )
 
@@ -22,20 +24,36 @@ type Change struct {
 	app    string
 	leases leases
 
+	// scope is what is observed of the app.
+	scope plan.Scope
+	// Output gets what commands say, and what people should know, a line each; nil: nobody does. Set it before the
+	// first Apply. It is written to by one at a time.
+	Output io.Writer
+
 	mu       sync.Mutex
 	observed plan.Observed
 	// machines, volumes and ips are what is known now, our own changes included: lists lag.
 	machines map[string]plan.Machine
 	volumes  []flygo.Volume
 	ips      []plan.IP
+	// certs are the host names that are known; nil where nobody looked.
+	certs map[string]bool
 	// claimed is the volume that each new machine, by name, is to mount.
 	claimed map[string]string
-	// sent is what each machine was given last, by id; gone are those that were destroyed.
-	sent map[string]sent
-	gone map[string]bool
+	// sent is what each machine was given last, by id; gone are the machines and volumes that were
+	// destroyed, made the volumes that were made, uncordoned the machines that were brought into sight.
+	sent                   map[string]sent
+	gone, made, uncordoned map[string]bool
+	// values are the secrets that may be set, digests what Fly made of those that were ("" where one was
+	// removed), told the values that only the making of an add-on told.
+	values         map[string]manifest.Secret
+	digests        map[string]string
+	told           map[string]map[string]manifest.Secret
+	secretsVersion uint64
+	secretsKey     string
 
-	// appMu, volumeMu and ipMu make changes that count things go one after another.
-	appMu, volumeMu, ipMu sync.Mutex
+	// These make changes that count things, or that wait, go one after another; outMu is for Output.
+	appMu, volumeMu, ipMu, certMu, secretMu, addonMu, outMu sync.Mutex
 
 	stop, done chan struct{}
 	once       sync.Once
@@ -52,11 +70,13 @@ func (c *Client) Begin(ctx context.Context, app string, scope plan.Scope) (*Chan
 		return nil, err
 	}
 	ch := &Change{
-		client: c, app: app, observed: o, volumes: o.Volumes, ips: o.IPs,
+		client: c, app: app, scope: scope, observed: o, volumes: o.Volumes, ips: o.IPs,
 		machines: map[string]plan.Machine{}, claimed: map[string]string{},
-		sent: map[string]sent{}, gone: map[string]bool{},
+		sent: map[string]sent{}, gone: map[string]bool{}, made: map[string]bool{}, uncordoned: map[string]bool{},
+		values: map[string]manifest.Secret{}, digests: map[string]string{}, told: map[string]map[string]manifest.Secret{},
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	ch.noteCerts(o)
 	go ch.keep(context.WithoutCancel(ctx))
 	if err := ch.settle(ctx); err != nil {
 		return nil, errors.Join(err, ch.Close())
@@ -77,6 +97,9 @@ func (ch *Change) settle(ctx context.Context) error {
 			return err
 		}
 		machines, err := ch.client.machines(ctx, ch.app)
+		if err == nil {
+			machines, err = ch.current(ctx, machines)
+		}
 		if err != nil {
 			return err
 		}
@@ -133,12 +156,13 @@ func (ch *Change) know(gone map[string]bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ch.observed.Machines = slices.DeleteFunc(ch.observed.Machines, func(m plan.Machine) bool { return gone[m.ID] })
+	clear(ch.machines)
 	for _, m := range ch.observed.Machines {
 		ch.machines[m.ID] = m
 	}
 }
 
-// Observed is what Fly held when the leases had been taken.
+// Observed is what Fly held when the leases had been taken, or at the last Look.
 func (ch *Change) Observed() plan.Observed {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

@@ -20,6 +20,10 @@ type Options struct {
 	// BaseURL is where the Machines API is. Empty leaves it to fly-go: FLY_FLAPS_BASE_URL, else
 	// https://api.machines.dev.
 	BaseURL string
+	// APIBaseURL is where Fly's GraphQL and the logs are, UIEXBaseURL where releases and managed Postgres
+	// are (FLY_API_BASE_URL and FLY_UIEX_BASE_URL of flyctl). Empty means https://api.fly.io, or BaseURL where
+	// that is on this host: a simulated Fly is all of it at one address.
+	APIBaseURL, UIEXBaseURL string
 	// UserAgent is sent with each request; empty means flycd.
 	UserAgent string
 	// Transport sends the requests; nil means http.DefaultTransport.
@@ -83,7 +87,9 @@ type Client struct {
 	options Options
 	flaps   *flaps.Client
 	wire    *wire
-	secrets []string
+	// rest is the way to what is not the Machines API.
+	rest    *rest
+	secrets *hidden
 }
 
 // New makes a client. It makes no connection. The error says which setting is wrong.
@@ -93,19 +99,34 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		return nil, reject(ErrRefused, "no Fly token: set FLY_API_TOKEN, or log in with `fly auth login`")
 	}
 	w := &wire{next: o.Transport, timeout: 30 * time.Second}
-	if o.BaseURL != "" {
-		base, err := url.Parse(o.BaseURL)
-		if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-			return nil, fmt.Errorf("read the Machines API's address %q: expected http://host or https://host", o.BaseURL)
-		}
-		w.base = base
+	var err error
+	if w.base, err = address("Machines API", o.BaseURL); err != nil {
+		return nil, err
 	}
 	toks := tokens.Parse(o.Token)
+	r, err := newRest(o, toks, w.base)
+	if err != nil {
+		return nil, err
+	}
 	f, err := flaps.NewWithOptions(ctx, flaps.NewClientOpts{UserAgent: o.UserAgent, Tokens: toks, Transport: w})
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the Machines API: %w", err)
 	}
-	return &Client{options: o, flaps: f, wire: w, secrets: append(toks.GetMacaroonTokens(), toks.GetUserTokens()...)}, nil
+	c := &Client{options: o, flaps: f, wire: w, rest: r, secrets: &hidden{}}
+	c.secrets.add(append(toks.GetMacaroonTokens(), toks.GetUserTokens()...)...)
+	return c, nil
+}
+
+// address reads a base URL; an empty one is nil.
+func address(of, text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	base, err := url.Parse(text)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, fmt.Errorf("read the address of Fly's %s %q: expected http://host or https://host", of, text)
+	}
+	return base, nil
 }
 
 // appName is what Fly allows. fly-go puts names into paths as they are, so nothing else may get

@@ -58,7 +58,7 @@ func (e *machineCreation) do(ctx context.Context) error {
 	said, start := &call{}, c.options.Now()
 	m, err := c.flaps.Launch(withCall(ctx, said), ch.app, flygo.LaunchMachineInput{
 		Config: e.sent, Region: e.region(), Name: e.want.Name, SkipLaunch: e.want.SkipLaunch,
-		LeaseTTL: c.options.leaseSeconds(),
+		SkipServiceRegistration: e.want.Hidden, MinSecretsVersion: ch.minSecrets(), LeaseTTL: c.options.leaseSeconds(),
 	})
 	if err != nil {
 		return e.conflict(ctx, err)

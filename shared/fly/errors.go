@@ -218,17 +218,8 @@ func (c *Client) sentence(err error) string {
 	return fmt.Sprintf("%s (%d)", text, status)
 }
 
-// shortestToken is the length from which a token is taken out of what people read.
-const shortestToken = 8
-
 func (c *Client) clean(s string) string {
-	for _, secret := range c.secrets {
-		// what is shorter is no token of Fly's, and stands in innocent words
-		if len(secret) >= shortestToken {
-			s = strings.ReplaceAll(s, secret, "[token]")
-		}
-	}
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.Fields(c.secrets.clean(s)), " ")
 	const most = 300
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

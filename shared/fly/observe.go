@@ -25,10 +25,18 @@ func ephemeral(group string) bool {
 	return false
 }
 
+// runsCommand reports whether a machine is a release command's, a seed's or a check's.
+func runsCommand(m *flygo.Machine) bool {
+	group := m.ProcessGroup()
+	return m.IsReleaseCommandMachine() || group == flygo.MachineProcessGroupFlyAppReleaseCommand ||
+		group == flygo.MachineProcessGroupFlyAppTestMachineCommand
+}
+
 // Observe says what Fly holds for app now: one request for the app, then one list each of its
-// machines, volumes and addresses, and what scope asks for. An app that does not exist is no error; a name that belongs to
-// somebody else is a rejection. It changes nothing and may be repeated.
-func (c *Client) Observe(ctx context.Context, app string, _ plan.Scope) (plan.Observed, error) {
+// machines, volumes and addresses, and what scope asks for: one list for each kind, and one look at each
+// certificate that is not issued and each Postgres cluster that is wanted. An app that does not exist is no error; a name
+// that belongs to somebody else is a rejection. It changes nothing and may be repeated.
+func (c *Client) Observe(ctx context.Context, app string, scope plan.Scope) (plan.Observed, error) {
 	o := plan.Observed{App: app}
 	found, err := c.app(ctx, app)
 	if err != nil || found == nil {
@@ -36,9 +44,25 @@ func (c *Client) Observe(ctx context.Context, app string, _ plan.Scope) (plan.Ob
 	}
 	o.Exists, o.Org = true, found.Organization.Slug
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { o.Machines, err = c.machines(gctx, app); return err })
+	g.Go(func() (err error) {
+		o.Machines, o.Commands, err = c.allMachines(gctx, app, scope.Commands)
+		return err
+	})
 	g.Go(func() (err error) { o.Volumes, err = c.volumes(gctx, app); return err })
-	g.Go(func() (err error) { o.IPs, err = c.ips(gctx, app); return err })
+	g.Go(func() (err error) { o.IPs, err = c.allIPs(gctx, app, scope.Egress); return err })
+	if scope.Secrets {
+		g.Go(func() error {
+			list, err := c.secretsOf(gctx, app)
+			o.Secrets = observedSecrets(list)
+			return err
+		})
+	}
+	if scope.Certs {
+		g.Go(func() (err error) { o.Certs, err = c.certs(gctx, app); return err })
+	}
+	if len(scope.Addons) > 0 {
+		g.Go(func() (err error) { o.Addons, err = c.addons(gctx, o.Org, scope.Addons); return err })
+	}
 	if err := g.Wait(); err != nil {
 		return plan.Observed{App: app}, err
 	}
@@ -99,10 +123,20 @@ func (c *Client) lookList(ctx context.Context, op string, read func(context.Cont
 
 // machines lists the app's machines with the bytes of their configs, in the order of their ids.
 func (c *Client) machines(ctx context.Context, app string) ([]plan.Machine, error) {
-	var out []plan.Machine
-	err := c.lookList(ctx, "list machines of "+app, func(ctx context.Context) error {
+	out, _, err := c.allMachines(ctx, app, false)
+	return out, err
+}
+
+// allMachines lists the machines that stay and, where commands are asked for, those that commands run
+// in, destroyed ones too, newest first. It is one list.
+func (c *Client) allMachines(ctx context.Context, app string, withCommands bool) (stay, commands []plan.Machine, err error) {
+	query := ""
+	if withCommands {
+		query = "include_deleted=true"
+	}
+	err = c.lookList(ctx, "list machines of "+app, func(ctx context.Context) error {
 		said := &call{}
-		list, err := c.flaps.List(withCall(ctx, said), app, "")
+		list, err := c.flaps.List(withCall(ctx, said), app, query)
 		if err != nil {
 			return err
 		}
@@ -110,16 +144,26 @@ func (c *Client) machines(ctx context.Context, app string) ([]plan.Machine, erro
 		if err := json.Unmarshal(said.answer, &raws); err != nil || len(raws) != len(list) {
 			return fmt.Errorf("read list of machines: %w", cmp.Or(err, errUnequal))
 		}
-		out = out[:0]
+		stay, commands = stay[:0], commands[:0]
 		for i, m := range list {
-			if m.IsActive() && !ephemeral(m.ProcessGroup()) && !m.IsReleaseCommandMachine() {
-				out = append(out, plan.Machine{Machine: m, Raw: raws[i].config()})
+			it := plan.Machine{Machine: m, Raw: raws[i].config()}
+			switch {
+			case runsCommand(m):
+				commands = append(commands, it)
+			case m.IsActive() && !ephemeral(m.ProcessGroup()):
+				stay = append(stay, it)
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(out, func(a, b plan.Machine) int { return cmp.Compare(a.ID, b.ID) })
-	return out, err
+	if !withCommands {
+		commands = nil
+	}
+	slices.SortFunc(stay, func(a, b plan.Machine) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(commands, func(a, b plan.Machine) int {
+		return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return stay, commands, err
 }
 
 // machine gives one machine, or nil where it is gone. The error is fly-go's.

@@ -99,7 +99,9 @@ func (e *machineUpdate) do(ctx context.Context) error {
 		return &problem{fmt.Sprintf("%s: not started: it is not leased", e), []error{ErrUntrusted}}
 	}
 	said := &call{config: e.config, version: e.from}
-	m, err := e.ch.client.flaps.Update(withCall(ctx, said), e.ch.app, flygo.LaunchMachineInput{ID: e.id, SkipLaunch: e.skip}, nonce)
+	m, err := e.ch.client.flaps.Update(withCall(ctx, said), e.ch.app, flygo.LaunchMachineInput{
+		ID: e.id, SkipLaunch: e.skip, MinSecretsVersion: e.ch.minSecrets(),
+	}, nonce)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ func (e *volumeCreation) do(ctx context.Context) error {
 	e.ch.mu.Lock()
 	defer e.ch.mu.Unlock()
 	e.ch.volumes = append(slices.Clone(e.ch.volumes), *v)
+	e.ch.made[v.ID] = true
 	return nil
 }
 
@@ -83,13 +84,20 @@ func (ch *Change) lookAtVolumes(ctx context.Context) error {
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	ch.volumes = ch.withMade(list)
+	return nil
+}
+
+// withMade adds the volumes that were made here and that the list does not show yet, and drops those
+// that were destroyed here. The caller holds mu.
+func (ch *Change) withMade(list []flygo.Volume) []flygo.Volume {
+	out := slices.DeleteFunc(slices.Clone(list), func(v flygo.Volume) bool { return ch.gone[v.ID] })
 	for _, v := range ch.volumes {
-		if !slices.ContainsFunc(list, func(l flygo.Volume) bool { return l.ID == v.ID }) {
-			list = append(list, v)
+		if ch.made[v.ID] && !ch.gone[v.ID] && !slices.ContainsFunc(out, func(l flygo.Volume) bool { return l.ID == v.ID }) {
+			out = append(out, v)
 		}
 	}
-	ch.volumes = list
-	return nil
+	return out
 }
 
 // volumesNamed gives the volumes of a name, in a region where one is named.

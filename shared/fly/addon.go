@@ -1,0 +1,345 @@
+package fly
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// addonWait is how long a new add-on is waited for: a Postgres cluster takes minutes.
+const addonWait = 15 * time.Minute
+
+// The types of add-ons, as machine.Addon names them, and what GraphQL calls them.
+const (
+	redisType    = "redis"
+	tigrisType   = "tigris"
+	postgresType = "postgres"
+)
+
+// failedState is what the state of an add-on begins with that could not be made.
+const failedState = "error"
+
+func providerOf(kind string) string {
+	if kind == redisType {
+		return "upstash_redis"
+	}
+	return kind
+}
+
+// addons finds the wanted add-ons of an organisation: one list for each type that is wanted. Those
+// that nobody asked for are left out.
+func (c *Client) addons(ctx context.Context, org string, wanted []machine.Addon) ([]plan.Addon, error) {
+	byType := map[string][]machine.Addon{}
+	for _, a := range wanted {
+		byType[a.Type] = append(byType[a.Type], a)
+	}
+	var all [3][]plan.Addon
+	g, gctx := errgroup.WithContext(ctx)
+	for i, kind := range []string{postgresType, redisType, tigrisType} {
+		if len(byType[kind]) == 0 {
+			continue
+		}
+		g.Go(func() (err error) {
+			if kind == postgresType {
+				all[i], err = c.clusters(gctx, org, byType[kind])
+			} else {
+				all[i], err = c.services(gctx, org, byType[kind])
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(all[:]...), nil
+}
+
+// service is an add-on as GraphQL tells it.
+type service struct {
+	ID, Name, Status, ErrorMessage, PublicURL string
+	Environment                               map[string]any
+	PrimaryRegion                             string
+}
+
+const servicesQuery = `query ListOrganizationAddOns($orgSlug: String!, $addOnType: AddOnType) {
+	organization(slug: $orgSlug) {
+		id
+		addOns(type: $addOnType) { nodes { id name status errorMessage publicUrl environment primaryRegion } }
+	}
+}`
+
+// serviceList lists the services of a type, and tells the organisation's id, which creating one needs.
+func (c *Client) serviceList(ctx context.Context, org, kind string) (id string, list []service, err error) {
+	op := fmt.Sprintf("list add-ons (%s) of %s", kind, org)
+	err = c.look(ctx, func(ctx context.Context) error {
+		var said struct {
+			Organization *struct {
+				ID     string
+				AddOns struct{ Nodes []service }
+			}
+		}
+		err := c.rest.query(ctx, servicesQuery, map[string]any{"orgSlug": org, "addOnType": providerOf(kind)}, &said)
+		if err == nil && said.Organization == nil {
+			err = reject(ErrRefused, fmt.Sprintf("%s: the organisation does not exist, or the token may not see it", op))
+		}
+		if err == nil {
+			id, list = said.Organization.ID, said.Organization.AddOns.Nodes
+		}
+		return err
+	})
+	return id, list, c.explain(ctx, op, err)
+}
+
+func (c *Client) services(ctx context.Context, org string, wanted []machine.Addon) ([]plan.Addon, error) {
+	_, list, err := c.serviceList(ctx, org, wanted[0].Type)
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Addon
+	for _, w := range wanted {
+		for _, s := range list {
+			if s.Name == w.Name {
+				out = append(out, c.observedService(s, w))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b plan.Addon) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// observedService gives the add-on with the secrets that attach it. Without a state Fly has nothing to
+// say against it.
+func (c *Client) observedService(s service, w machine.Addon) plan.Addon {
+	state := strings.ToLower(s.Status)
+	if state == failedState && s.ErrorMessage != "" {
+		state += ": " + c.clean(s.ErrorMessage)
+	}
+	a := plan.Addon{Type: w.Type, Name: s.Name, ID: s.ID, State: state, Ready: state == "" || state == "ready"}
+	values := map[string]manifest.Secret{}
+	if w.Type == redisType && s.PublicURL != "" && w.Secret != "" {
+		values[w.Secret] = manifest.NewSecret(s.PublicURL)
+	}
+	if w.Type == tigrisType {
+		for name, v := range s.Environment {
+			if text, ok := v.(string); ok && text != "" {
+				values[name] = manifest.NewSecret(text)
+			}
+		}
+	}
+	if len(values) > 0 {
+		a.Values = values
+		c.hide(values)
+	}
+	return a
+}
+
+func (c *Client) hide(values map[string]manifest.Secret) {
+	for _, v := range values {
+		c.secrets.add(v.Reveal())
+	}
+}
+
+// knownAddons lays over a list what only the answer to a creation told.
+func (ch *Change) knownAddons(list []plan.Addon) []plan.Addon {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	out := slices.Clone(list)
+	for i, a := range out {
+		if a.Values == nil {
+			out[i].Values = maps.Clone(ch.told[a.Type+"/"+a.Name])
+		}
+	}
+	return out
+}
+
+func (ch *Change) tell(a machine.Addon, values map[string]manifest.Secret) {
+	ch.client.hide(values)
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.told[a.Type+"/"+a.Name] = values
+}
+
+// createAddon creates a service and waits until it is ready.
+func (ch *Change) createAddon(ctx context.Context, s plan.CreateAddon) error {
+	ch.addonMu.Lock()
+	defer ch.addonMu.Unlock()
+	e := &addonCreation{ch: ch, org: cmp.Or(s.Org, ch.observed.Org), want: s.Addon}
+	if err := ch.bring(ctx, e); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, addonWait, fmt.Errorf("it is not ready after %s", addonWait))
+	defer cancel()
+	for !e.last.Ready {
+		if strings.HasPrefix(e.last.State, failedState) {
+			return &problem{fmt.Sprintf("%s: it failed (%s): look at it in Fly's dashboard, and destroy it before trying again", e, e.last.State), nil}
+		}
+		if err := sleep(ctx, 2*ch.client.options.Poll); err != nil {
+			return fmt.Errorf("%s: it is not ready yet (%s): %w", e, e.last.State, err)
+		}
+		if _, err := e.seen(ctx, true); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return ch.attach(ctx, e)
+}
+
+type addonCreation struct {
+	ch   *Change
+	org  string
+	want machine.Addon
+	// last is how it was seen last.
+	last plan.Addon
+}
+
+func (e *addonCreation) String() string {
+	return fmt.Sprintf("create %s %s in %s", e.want.Type, e.want.Name, e.org)
+}
+
+// seen always looks: an add-on is the organisation's, and others make them too.
+func (e *addonCreation) seen(ctx context.Context, _ bool) (bool, error) {
+	list, err := e.ch.client.addons(ctx, e.org, []machine.Addon{e.want})
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	e.last = list[0]
+	return true, nil
+}
+
+func (e *addonCreation) do(ctx context.Context) error {
+	ask := e.ch.createService
+	if e.want.Type == postgresType {
+		ask = e.ch.createCluster
+	}
+	err := ask(ctx, e.org, e.want)
+	if err == nil || !nameTaken(err) {
+		return err
+	}
+	// the name may be ours, from a try whose answer was lost
+	if ok, serr := e.ch.watch(ctx, e); ok || serr != nil {
+		return serr
+	}
+	return reject(ErrRefused, fmt.Sprintf("%s: the name belongs to somebody else on Fly: choose another name", e))
+}
+
+const createServiceMutation = `mutation CreateAddOn($input: CreateAddOnInput!) {
+	createAddOn(input: $input) { addOn { id name status errorMessage publicUrl environment primaryRegion } }
+}`
+
+func (ch *Change) createService(ctx context.Context, org string, a machine.Addon) error {
+	id, _, err := ch.client.serviceList(ctx, org, a.Type)
+	if err != nil {
+		return err
+	}
+	input := map[string]any{"organizationId": id, "name": a.Name, "type": providerOf(a.Type)}
+	if a.Region != "" {
+		input["primaryRegion"] = a.Region
+	}
+	switch a.Type {
+	case redisType:
+		plan, err := ch.client.servicePlan(ctx, a)
+		if err != nil {
+			return err
+		}
+		input["planId"], input["readRegions"], input["options"] = plan, []string{}, map[string]any{}
+	case tigrisType:
+		input["appId"] = ch.app
+		// Tigris expects the website, though there is none
+		input["options"] = map[string]any{"public": false, "accelerate": false, "website": map[string]any{"domain_name": ""}}
+	default:
+		return reject(nil, fmt.Sprintf("create add-on %s: type %q is not known: expected redis, tigris or postgres", a.Name, a.Type))
+	}
+	var said struct {
+		CreateAddOn struct{ AddOn service }
+	}
+	if err := ch.client.rest.mutate(ctx, createServiceMutation, map[string]any{"input": input}, &said); err != nil {
+		return err
+	}
+	made := ch.client.observedService(said.CreateAddOn.AddOn, a)
+	if made.Values != nil {
+		ch.tell(a, made.Values)
+	}
+	return nil
+}
+
+// payAsYouGo is the id of the plan that flyctl takes where none is named.
+const payAsYouGo = "ekQ85Yjkw155ohQ5ALYq0M"
+
+const plansQuery = `query ListAddOnPlans($addOnType: AddOnType!) { addOnPlans(type: $addOnType) { nodes { id displayName } } }`
+
+// servicePlan gives the id of the plan that is named by its id or by what it is called.
+func (c *Client) servicePlan(ctx context.Context, a machine.Addon) (string, error) {
+	if a.Plan == "" {
+		return payAsYouGo, nil
+	}
+	var said struct {
+		AddOnPlans struct {
+			Nodes []struct{ ID, DisplayName string }
+		}
+	}
+	op := "list plans of " + a.Type
+	err := c.look(ctx, func(ctx context.Context) error {
+		return c.rest.query(ctx, plansQuery, map[string]any{"addOnType": providerOf(a.Type)}, &said)
+	})
+	if err != nil {
+		return "", c.explain(ctx, op, err)
+	}
+	plain := func(s string) string { return strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToLower(s)) }
+	var names []string
+	for _, p := range said.AddOnPlans.Nodes {
+		if p.ID == a.Plan || plain(p.DisplayName) == plain(a.Plan) {
+			return p.ID, nil
+		}
+		names = append(names, p.DisplayName)
+	}
+	return "", reject(nil, fmt.Sprintf("create %s %s: plan %q is not known: expected one of %s", a.Type, a.Name, a.Plan, strings.Join(names, ", ")))
+}
+
+func (ch *Change) destroyAddon(ctx context.Context, s plan.DestroyAddon) error {
+	ch.addonMu.Lock()
+	defer ch.addonMu.Unlock()
+	return ch.bring(ctx, &addonDestruction{addonCreation{
+		ch: ch, org: ch.observed.Org, want: machine.Addon{Type: s.Addon.Type, Name: s.Addon.Name},
+	}, s.Addon.ID})
+}
+
+type addonDestruction struct {
+	addonCreation
+	id string
+}
+
+func (e *addonDestruction) String() string {
+	return fmt.Sprintf("destroy %s %s in %s", e.want.Type, e.want.Name, e.org)
+}
+
+// seen counts one of the same name with another id for nothing: it is another one.
+func (e *addonDestruction) seen(ctx context.Context, fresh bool) (bool, error) {
+	there, err := e.addonCreation.seen(ctx, fresh)
+	return err == nil && (!there || e.id != "" && e.last.ID != e.id), err
+}
+
+const deleteService = `mutation DeleteAddOn($name: String, $provider: String) {
+	deleteAddOn(input: {name: $name, provider: $provider}) { deletedAddOnName }
+}`
+
+func (e *addonDestruction) do(ctx context.Context) error {
+	var err error
+	if e.want.Type == postgresType {
+		err = e.ch.destroyCluster(ctx, e.org, e.last.ID)
+	} else {
+		err = e.ch.client.rest.mutate(ctx, deleteService, map[string]any{"name": e.want.Name, "provider": providerOf(e.want.Type)}, nil)
+	}
+	if err != nil && fateOf(ctx, err) == missing {
+		return nil
+	}
+	return err
+}
