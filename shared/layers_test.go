@@ -26,7 +26,7 @@ var layers = [][]string{
 // owners lists the third-party modules that only some packages may import. The longest prefix
 // counts.
 var owners = map[string][]string{
-	"github.com/superfly/fly-go":             {"shared/machine", "shared/plan", "shared/fly", "shared/fly/flysim"},
+	"github.com/superfly/fly-go":             {"shared/machine", "shared/plan", "shared/adopt", "shared/fly", "shared/fly/flysim"},
 	"github.com/superfly/fly-go/flaps":       {"shared/fly"},
 	"github.com/superfly/macaroon":           {"shared/launch", "shared/fly/flysim"},
 	"github.com/redis/go-redis":              {"shared/queue", "shared/queue/queuetest"},

@@ -82,7 +82,7 @@ func (c *composition) experimental() {
 
 // groupNames are the groups of the release's processes and those that have machines.
 func (c *composition) groupNames() []string {
-	names := c.account.names()
+	names := c.names()
 	for name := range asObject(c.definition["processes"]) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)

@@ -12,7 +12,7 @@ func (c *composition) remarks() {
 		c.notef("Fly does not tell the digest of %s, so the first plan may show the image as changed.", c.image)
 	}
 	if n := c.running(func(state string) bool { return state == "stopped" || state == "suspended" }); n > 0 {
-		c.notef("%d of the machines are stopped or suspended, and stay so.", n)
+		c.notef("Machines that are stopped or suspended stay so: %d of them.", n)
 	}
 	for _, name := range c.names() {
 		if !c.account.groups[name].alike {

@@ -123,9 +123,9 @@ func (c *composition) each(key string, entry func(config object) object) {
 	set(c.doc, key, c.forGroups(all))
 }
 
-// forGroups leaves out whom a section is for where the app has one group.
+// forGroups leaves out whom a section is for where the app has no process groups.
 func (c *composition) forGroups(all []any) []any {
-	if len(c.groups) == 1 {
+	if c.doc["processes"] == nil && len(c.groups) == 1 {
 		for _, one := range all {
 			delete(asObject(one), "processes")
 		}

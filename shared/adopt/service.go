@@ -158,7 +158,10 @@ func (c *composition) sizes() {
 		one["processes"] = []any{name}
 		all = append(all, one)
 	}
-	set(c.doc, "vm", c.forGroups(all))
+	if len(all) == 1 && len(listOf(asObject(all[0]), "processes")) == len(c.groups) {
+		delete(asObject(all[0]), "processes") // a size that names no group is for all of them
+	}
+	set(c.doc, "vm", all)
 }
 
 // sizeOf writes a guest, by the name of a preset where there is one.
