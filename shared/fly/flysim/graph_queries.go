@@ -2,6 +2,7 @@ package flysim
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/superfly/macaroon/resset"
@@ -106,7 +107,7 @@ func (s *Server) graphOrg(c *call, o *org) *object {
 		kind = "PERSONAL"
 	}
 	return &object{"Organization", fields{
-		"id": o.id(), "internalNumericId": o.numeric, "slug": o.slug, "rawSlug": o.slug, "name": o.slug, "type": kind, "paidPlan": true,
+		"id": o.id(), "internalNumericId": strconv.FormatUint(o.numeric, 10), "slug": o.slug, "rawSlug": o.slug, "name": o.slug, "type": kind, "paidPlan": true,
 		"billable": true, "billingStatus": "CURRENT", "viewerRole": "admin", "provisionsBetaExtensions": false, "addOnSsoLink": nil,
 		"extensionSsoLink": nil, "remoteBuilderApp": nil, "remoteBuilderImage": "", "settings": nil,
 		"agreedToProviderTos": field(func(arguments) (any, error) { return true, nil }),
