@@ -1,28 +1,29 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/gigurra/flycd/shared/machine"
 )
 
-func madeOf(g machine.Group) string {
+// madeOf gives the mark of a machine that is the first of n in its region.
+func madeOf(g machine.Group, n int) string {
 	switch {
 	case g.Standby:
-		return strconv.Itoa(g.Create) + "+standby"
-	case g.Create > 1:
-		return strconv.Itoa(g.Create)
+		return strconv.Itoa(n) + "+standby"
+	case n > 1:
+		return strconv.Itoa(n)
 	}
 	return ""
 }
 
 // cutOff reports whether the machines are the beginning of a first deploy.
-func cutOff(g machine.Group, machines []Machine) bool {
-	want := madeOf(g)
-	return want != "" && !g.Counted() && len(machines) > 0 && !slices.ContainsFunc(machines, func(m Machine) bool {
-		return m.GetMetadataByKey(MetaMade) != want
+func (dec *decision) cutOff(region string, machines []Machine) bool {
+	n, _ := dec.countOf(region)
+	mark := madeOf(dec.group, n)
+	return mark != "" && !dec.counted() && len(machines) > 0 && !slices.ContainsFunc(machines, func(m Machine) bool {
+		return m.GetMetadataByKey(MetaMade) != mark
 	})
 }
 
@@ -36,7 +37,8 @@ func (d *decider) fill(dec *decision, active, stay []Machine) error {
 			if err != nil {
 				return err
 			}
-			if mark := madeOf(g); mark != "" && !g.Counted() {
+			n, _ := dec.countOf(region)
+			if mark := madeOf(g, n); mark != "" && !dec.counted() {
 				create.Config.Metadata[MetaMade] = mark
 			}
 			dec.creates = append(dec.creates, create)
@@ -67,7 +69,7 @@ func beside(region string, siblings []Machine) string {
 // off. Active are the machines that stay and are no standbys.
 func (d *decider) standby(dec *decision, active, stay []Machine) error {
 	fresh := len(active) == 0 && len(dec.creates) > 0
-	if !dec.group.Standby || slices.ContainsFunc(stay, isStandby) || !fresh && !cutOff(dec.group, active) {
+	if !dec.group.Standby || slices.ContainsFunc(stay, isStandby) || !fresh && !dec.cutOff(dec.group.Regions[0], active) {
 		return nil
 	}
 	var name, region string
@@ -89,9 +91,9 @@ func (d *decider) standby(dec *decision, active, stay []Machine) error {
 func (d *decider) lacking(dec *decision, region string, stay []Machine) int {
 	active := actives(dec, stay)
 	here := inRegion(active, region)
-	n, exact := dec.group.CountOf(region)
+	n, exact := dec.countOf(region)
 	switch {
-	case exact, cutOff(dec.group, here):
+	case exact, dec.cutOff(region, here):
 		return max(n-len(here), 0)
 	case len(here) > 0 || len(active) > 0 && !dec.group.ExactRegions:
 		return 0
@@ -122,26 +124,16 @@ func (d *decider) name(s CreateMachine) string { return nameOf(s.App, s.Group, s
 
 // volume finds a free volume for the machine, or plans one, and gives the region that it is in.
 func (d *decider) volume(dec *decision, step CreateMachine) string {
-	count := 0
 	for i, v := range d.free {
 		if v.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
 			d.free = append(d.free[:i:i], d.free[i+1:]...)
+			d.taken[v.ID] = true
 			return v.Region
-		}
-	}
-	for _, v := range d.volumes {
-		if v.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
-			count++
-		}
-	}
-	for _, v := range d.makes {
-		if v.Volume.Name == step.Volume && (step.Region == "" || v.Region == step.Region) {
-			count++
 		}
 	}
 	for _, v := range d.want.Target.Volumes {
 		if v.Group == dec.group.Name && v.Name == step.Volume {
-			d.makes = append(d.makes, CreateVolume{App: step.App, Volume: v, Region: step.Region, Ordinal: count, Config: step.Config})
+			d.makes = append(d.makes, CreateVolume{App: step.App, Volume: v, Region: step.Region, Ordinal: d.countVolumes(v.Name, step.Region), Config: step.Config})
 			break
 		}
 	}
@@ -159,17 +151,4 @@ func (d *decider) refuseMoves(dec *decision) error {
 		}
 	}
 	return nil
-}
-
-// pending lists the volumes that are smaller than the manifest wants.
-func (d *decider) pending() []string {
-	var notes []string
-	for _, want := range d.want.Target.Volumes {
-		for _, v := range d.volumes {
-			if v.Name == want.Name && v.SizeGb < want.SizeGB && v.SizeGb > 0 {
-				notes = append(notes, fmt.Sprintf("volume %s (%s) has %d GB where the manifest says %d: extend it with fly volumes extend %s -s %d", v.Name, v.ID, v.SizeGb, want.SizeGB, v.ID, want.SizeGB))
-			}
-		}
-	}
-	return notes
 }

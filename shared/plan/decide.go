@@ -16,6 +16,8 @@ type decision struct {
 	group machine.Group
 	// config is what a new machine of the group gets.
 	config *flygo.MachineConfig
+	// free says that the number of machines is left to others, whatever the manifest says.
+	free bool
 	// kept are the machines that stay as they are.
 	kept     []Machine
 	updates  []UpdateMachine
@@ -23,20 +25,52 @@ type decision struct {
 	creates  []CreateMachine
 	standbys []CreateMachine
 	destroys []DestroyMachine
-	notes    []string
+	// canary tries the version out before the others get it.
+	canary *CreateMachine
+	// greens take the place of all others of the group at once.
+	greens []CreateMachine
+	// show and hide are brought into the proxy's sight and out of it, in this order.
+	show, hide []Step
+	notes      []string
+}
+
+// staying are the machines that are there now and stay.
+func (dec decision) staying() []Machine {
+	all := slices.Clone(dec.kept)
+	for _, u := range dec.updates {
+		all = append(all, u.Machine)
+	}
+	return all
+}
+
+// counted reports whether the group's number is exact.
+func (dec decision) counted() bool { return dec.group.Counted() && !dec.free }
+
+// countOf gives the number in the region, and whether it is exact.
+func (dec decision) countOf(region string) (n int, exact bool) {
+	n, exact = dec.group.CountOf(region)
+	return n, exact && !dec.free
 }
 
 // decider carries what the groups share: names in use, volumes that are free, volumes to make.
 type decider struct {
 	want    Intent
+	ignore  ignored
+	secrets secrets
+	addons  string
 	names   map[string]bool
 	free    []flygo.Volume
 	volumes []flygo.Volume
 	makes   []CreateVolume
+	// taken are the volumes that new machines get, and going the machines that go, by their ids.
+	taken, going map[string]bool
 }
 
 func newDecider(o Observed, want Intent) *decider {
-	d := &decider{want: want, names: map[string]bool{}, volumes: o.Volumes}
+	d := &decider{
+		want: want, ignore: ignoredOf(want.Target), addons: recordedAddons(o, want.Target),
+		names: map[string]bool{}, volumes: o.Volumes, taken: map[string]bool{}, going: map[string]bool{},
+	}
 	for _, m := range o.Machines {
 		if m.Machine != nil {
 			d.names[m.Name] = true
@@ -50,22 +84,41 @@ func newDecider(o Observed, want Intent) *decider {
 	return d
 }
 
-// decide gives what becomes of one group. Of its machines it first chooses those that stay, then how
-// each of them gets its config, and then what is missing.
+// decide gives what becomes of one group, by the strategy.
 func (d *decider) decide(g machine.Group, have []Machine) (decision, error) {
-	config, err := complete(g, d.want)
+	have, leftover := parted(have, func(m Machine) bool { return m.GetMetadataByKey(MetaCanary) == "" })
+	have, greens := d.interrupted(have)
+	var dec decision
+	var err error
+	switch d.want.Target.Strategy {
+	case "bluegreen":
+		dec, err = d.bluegreen(g, have, greens)
+	default:
+		dec, err = d.resume(g, have, greens)
+	}
 	if err != nil {
 		return decision{}, err
 	}
-	dec := decision{group: g, config: config}
-	var active, standbys []Machine
-	for _, m := range have {
-		if isStandby(m) && len(config.Services) == 0 {
-			standbys = append(standbys, m)
-			continue
-		}
-		active = append(active, m)
+	dec.destroy(d.want, leftover, "a canary that an earlier deploy has left")
+	for _, s := range dec.destroys {
+		d.going[s.Machine.ID] = true
 	}
+	for _, r := range dec.replaces {
+		d.going[r.Old.ID] = true
+	}
+	d.spare(dec.config, g)
+	return dec, nil
+}
+
+// settle decides on the group's machines one by one. It first chooses those that stay, then how each of
+// them gets its config, and then what is missing.
+func (d *decider) settle(g machine.Group, have []Machine) (decision, error) {
+	config, err := d.complete(g)
+	if err != nil {
+		return decision{}, err
+	}
+	dec := decision{group: g, config: config, free: d.ignore.machines(g.Name, "count")}
+	standbys, active := parted(have, func(m Machine) bool { return isStandby(m) && len(config.Services) == 0 })
 	active = d.takeOver(&dec, active)
 	stay := d.choose(&dec, active)
 	stay = append(stay, d.chooseStandbys(&dec, standbys)...)
@@ -81,6 +134,18 @@ func (d *decider) decide(g machine.Group, have []Machine) (decision, error) {
 		return decision{}, err
 	}
 	return dec, nil
+}
+
+// parted gives those that are, and those that are not.
+func parted(machines []Machine, is func(Machine) bool) (those, others []Machine) {
+	for _, m := range machines {
+		if is(m) {
+			those = append(those, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	return those, others
 }
 
 // guestOf sizes a new machine where the manifest does not: as its siblings are.
@@ -101,7 +166,7 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 	for _, region := range dec.group.Regions {
 		here := inRegion(active, region)
 		slices.SortStableFunc(here, better(len(dec.config.Mounts) > 0))
-		if n, exact := dec.group.CountOf(region); exact && len(here) > n {
+		if n, exact := dec.countOf(region); exact && len(here) > n {
 			dec.destroy(d.want, here[n:], fmt.Sprintf("group %s has %d machines in %s and should have %d", dec.group.Name, len(here), regionName(region), n))
 			here = here[:n]
 		}
@@ -113,7 +178,7 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 		}
 		why := fmt.Sprintf("the manifest does not name region %s", m.Region)
 		switch {
-		case dec.group.Counted(), placed(d.want.Target.App, dec.group.Name, m) && (len(mountsOf(m)) == 0 || len(dec.config.Mounts) == 0):
+		case dec.counted(), placed(d.want.Target.App, dec.group.Name, m) && (len(mountsOf(m)) == 0 || len(dec.config.Mounts) == 0):
 			dec.destroy(d.want, []Machine{m}, why)
 		default:
 			dec.notes = append(dec.notes, fmt.Sprintf("machine %s stays, though %s: without a count in the manifest its place is yours", titleOf(m), why))
@@ -126,7 +191,7 @@ func (d *decider) choose(dec *decision, active []Machine) []Machine {
 
 // chooseStandbys keeps standbys, unless the manifest has an exact count.
 func (d *decider) chooseStandbys(dec *decision, standbys []Machine) []Machine {
-	if !dec.group.Counted() {
+	if !dec.counted() {
 		return standbys
 	}
 	dec.destroy(d.want, standbys, "the manifest's count of group "+dec.group.Name+" is exact, and a standby is not in it")

@@ -19,7 +19,7 @@ func Diff(o Observed, want Intent) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	return all.plan(o, want), nil
+	return all.plan(o, want)
 }
 
 // Refused is an error that no further attempt can help: the manifest, or what is on Fly, has to be
@@ -33,35 +33,75 @@ func refused(format string, args ...any) error { return &Refused{fmt.Sprintf(for
 
 // decisions are those of all groups and what they share.
 type decisions struct {
-	groups  []decision
-	volumes []CreateVolume
-	removed []DestroyMachine
-	notes   []string
+	groups, schedules []decision
+	secrets           secrets
+	addons            []machine.Addon
+	volumes           []CreateVolume
+	kept              volumeSteps
+	removed           []DestroyMachine
+	commands          commander
+	notes             []string
 }
 
-func decideAll(o Observed, want Intent) (decisions, error) {
+func decideAll(o Observed, want Intent) (*decisions, error) {
 	if err := refuse(o, want); err != nil {
-		return decisions{}, err
+		return nil, err
 	}
 	members := membersOf(o, want.Target)
-	all := decisions{notes: slices.Concat(notesOf(o, want), members.notes)}
+	have := members.wanted()
+	all := &decisions{
+		notes: slices.Concat(notesOf(o, want), members.notes), addons: newAddons(o, want.Target), commands: newCommander(o, want, have),
+	}
 	d := newDecider(o, want)
+	var err error
+	if d.secrets, err = decideSecrets(o, want, have); err != nil {
+		return nil, err
+	}
+	all.secrets = d.secrets
 	for _, g := range want.Target.Groups {
 		dec, err := d.decide(g, members.groups[g.Name])
 		if err != nil {
-			return decisions{}, err
+			return nil, err
 		}
 		all.groups = append(all.groups, dec)
 		all.notes = append(all.notes, dec.notes...)
 	}
+	if err := all.refuseUnchecked(); err != nil {
+		return nil, err
+	}
 	for _, m := range members.removed {
+		d.going[m.ID] = true
 		all.removed = append(all.removed, DestroyMachine{
 			App: want.Target.App, Machine: m, Why: fmt.Sprintf("the manifest has no process group %q", m.ProcessGroup()),
 		})
 	}
+	var unscheduled []DestroyMachine
+	if all.schedules, unscheduled, err = d.decideSchedules(members); err != nil {
+		return nil, err
+	}
+	all.removed = append(all.removed, unscheduled...)
 	all.volumes = d.makes
-	all.notes = append(all.notes, d.pending()...)
+	if all.kept, err = d.volumesOf(all); err != nil {
+		return nil, err
+	}
+	all.notes = append(all.notes, all.kept.notes...)
 	return all, nil
+}
+
+// refuseUnchecked keeps a bluegreen deploy from switching over to machines of which nothing is known, as
+// flyctl does: some machine of the app has to have a check.
+func (all *decisions) refuseUnchecked() error {
+	greens := false
+	for _, dec := range all.groups {
+		if hasChecks(dec.config) {
+			return nil
+		}
+		greens = greens || len(dec.greens) > 0
+	}
+	if greens {
+		return refused("deploy.strategy: bluegreen needs a check to tell that the green machines work, and the app has none: write one under http_service.checks, services or checks, or use rolling")
+	}
+	return nil
 }
 
 // refuse names what no plan can reach.
@@ -80,12 +120,6 @@ func refuse(o Observed, want Intent) error {
 // notesOf are the sentences about the app as a whole.
 func notesOf(o Observed, want Intent) []string {
 	var notes []string
-	if s := want.Target.Strategy; s == "canary" || s == "bluegreen" {
-		notes = append(notes, fmt.Sprintf("deploy.strategy: %s is not done yet; machines are updated rolling, the first of each group alone", s))
-	}
-	if want.Target.ReleaseCommand != nil {
-		notes = append(notes, "deploy.release_command: the plan does not run it yet")
-	}
 	if o.Exists && o.Org != "" && want.Target.Org != "" && o.Org != want.Target.Org {
 		notes = append(notes, fmt.Sprintf("org: the app is in organisation %s and stays there; FlyCD does not move apps between organisations (the manifest says %s)", o.Org, want.Target.Org))
 	}
@@ -95,37 +129,12 @@ func notesOf(o Observed, want Intent) []string {
 	return notes
 }
 
-// addresses gives the steps for the addresses: those that are named, or flyctl's for a first deploy.
-func (all decisions) addresses(o Observed, want Intent) (allocate []AllocateIP, release []ReleaseIP) {
-	wanted := want.Target.IPs
-	prune := want.Target.PruneIPs
-	if len(wanted) == 0 && want.Target.DefaultIPs == "shared" && all.firstDeploy() && onlyV6(o) {
-		wanted, prune = []machine.IP{{Type: "v6"}, {Type: "shared_v4"}}, false
-	}
-	left := slices.Clone(o.IPs)
-	for _, ip := range wanted {
-		i := slices.IndexFunc(left, func(have IP) bool { return meets(have, ip) })
-		if i < 0 {
-			allocate = append(allocate, AllocateIP{App: want.Target.App, IP: ip})
-			continue
-		}
-		left = slices.Delete(left, i, i+1)
-	}
-	if !prune || len(want.Target.IPs) == 0 {
-		return allocate, nil
-	}
-	for _, ip := range left {
-		release = append(release, ReleaseIP{App: want.Target.App, Address: ip.Address})
-	}
-	return allocate, release
-}
-
 // firstDeploy is true while no group has a machine and some are about to be made. A deploy that was
 // cut off between two addresses is still a first one.
-func (all decisions) firstDeploy() bool {
+func (all *decisions) firstDeploy() bool {
 	creates := 0
 	for _, d := range all.groups {
-		if len(d.kept)+len(d.updates)+len(d.replaces)+len(d.destroys) > 0 {
+		if len(d.kept)+len(d.updates)+len(d.replaces)+len(d.greens)+len(d.destroys) > 0 {
 			return false
 		}
 		creates += len(d.creates)

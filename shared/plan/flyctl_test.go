@@ -61,11 +61,6 @@ func TestFirstDeploysAreFlyctls(t *testing.T) {
 			for _, step := range stepsOf(p) {
 				got.take(t, step)
 			}
-			if target := intent.Target; target.ReleaseCommand != nil {
-				config := *target.ReleaseCommand
-				config.Image, config.Files = intent.Image, target.Files
-				got.Creates = append([]sent{{Config: object(t, &config), Region: target.PrimaryRegion, SkipLaunch: true}}, got.Creates...)
-			}
 			compareCreates(t, want.Creates, got.Creates)
 			if diff := cmp.Diff(want.IPs, got.IPs, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("addresses (-flyctl +ours):\n%s", diff)
@@ -98,6 +93,9 @@ func TestUpdatesAreFlyctls(t *testing.T) {
 			}
 			got := map[string]sent{}
 			for _, step := range stepsOf(p) {
+				if _, ok := step.(plan.RunCommand); ok && intent.Target.ReleaseCommand != nil {
+					continue // compared as a part of the first deploy
+				}
 				u, ok := step.(plan.UpdateMachine)
 				if !ok {
 					t.Fatalf("flyctl only updated, and the plan wants %s", plan.Line(step))
@@ -193,6 +191,15 @@ func stepsOf(p plan.Plan) []plan.Step {
 	return all
 }
 
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // adopted is what Fly holds after flyctl's first deploy.
 func adopted(t *testing.T, r recording, intent plan.Intent) plan.Observed {
 	t.Helper()
@@ -203,15 +210,19 @@ func adopted(t *testing.T, r recording, intent plan.Intent) plan.Observed {
 		for _, m := range asList(config["mounts"]) {
 			m.(map[string]any)["encrypted"], m.(map[string]any)["size_gb"] = true, 100
 		}
-		raw, err := json.Marshal(config)
-		if err != nil {
-			t.Fatal(err)
-		}
+		raw := mustJSON(t, config)
 		m := &flygo.Machine{ID: fmt.Sprintf("MACHINE_%d", i+1), Region: c.Region, State: "started", HostStatus: "ok", Config: &flygo.MachineConfig{}}
 		if err := json.Unmarshal(raw, m.Config); err != nil {
 			t.Fatal(err)
 		}
 		m.ImageRef.Digest = digest("1.27")
+		if intent.Image == image("1.27") {
+			// FlyCD leaves alone what it finds as it should be, where flyctl updates it nevertheless; so
+			// that it has something to do, the machine is one that it has deployed before
+			m.Config.Metadata[plan.MetaDigest] = "d0"
+			config["metadata"].(map[string]any)[plan.MetaDigest] = "d0"
+			raw = mustJSON(t, config)
+		}
 		if c.SkipLaunch {
 			m.State = "created"
 		}

@@ -25,8 +25,9 @@ type Intent struct {
 	// First reports that FlyCD has not deployed the app before: the seed command runs. See FirstOf.
 	First bool
 	// Given are the secrets that this attempt has set already. Fly's answer to that is a digest that no
-	// machine knows yet, so Diff could not tell otherwise. After fills it in.
-	Given []string
+	// machine knows yet, so Diff could not tell otherwise. Ran are the names of the commands that it has
+	// run. After fills both in.
+	Given, Ran []string
 	// Confirm is a person's word that what is lost for good may go: volumes, databases, certificates,
 	// dedicated addresses. It works only together with Target.Prune (or Target.PruneIPs).
 	Confirm bool
@@ -45,12 +46,17 @@ type WantedSecret struct {
 	Unknown bool
 }
 
-// After gives the intent for the next Diff of the same attempt, once the steps are done (Stage.Again).
+// After gives the intent for the next Diff or Proven of the same attempt, once the steps are done
+// (Stage.Again).
 func (want Intent) After(done []Step) Intent {
-	want.Given = slices.Clone(want.Given)
+	want.Given, want.Ran = slices.Clone(want.Given), slices.Clone(want.Ran)
 	for _, step := range done {
-		if s, ok := step.(SetSecrets); ok {
+		switch s := step.(type) {
+		case SetSecrets:
 			want.Given = append(want.Given, s.Set...)
+		case RunCommand:
+			want.Ran = append(want.Ran, s.Name)
+		default:
 		}
 	}
 	return want

@@ -26,7 +26,7 @@ func TestAddresses(t *testing.T) {
 		{"two of a kind", web + "network: {ips: [{v: v6}, {v: v6}]}\n", []plan.IP{v6}, "allocate v6"},
 		{"in a region", web + "network: {ips: [{v: v6, region: ams}]}\n", []plan.IP{v6}, "allocate v6 in ams"},
 		{"not pruned", web + "network: {ips: [{v: v6}]}\n", []plan.IP{v6, v4}, ""},
-		{"pruned", web + "network: {ips: [{v: v6}], auto_prune_ips: true}\n", []plan.IP{v6, v4, shared}, "release 1.2.3.4, release 66.1.1.1"},
+		{"pruned", web + "network: {ips: [{v: v6}], auto_prune_ips: true}\n", []plan.IP{v6, v4, shared}, "release 66.1.1.1: network.ips does not name it"},
 		{"nothing named, nothing pruned", web + "network: {auto_prune_ips: true}\n", []plan.IP{v4}, ""},
 	}
 	for _, row := range table {

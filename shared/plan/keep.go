@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	flygo "github.com/superfly/fly-go"
 )
@@ -21,10 +22,10 @@ func (d *decider) keep(dec *decision, m Machine) error {
 		return d.replace(dec, m, why)
 	}
 	config := *dec.config
-	if !dec.group.GuestSet {
+	if !dec.group.GuestSet || d.ignore.machines(dec.group.Name, "size", "guest") {
 		config.Guest = nil
 	}
-	update, err := updateOf(d.want, m, &config)
+	update, err := d.updateOf(m, &config)
 	if err != nil {
 		return fmt.Errorf("compare machine %s: %w", titleOf(m), err)
 	}
@@ -37,7 +38,7 @@ func (d *decider) keep(dec *decision, m Machine) error {
 }
 
 // updateOf lays the config over the machine's and lists what differs; nothing where it is the same.
-func updateOf(want Intent, m Machine, config *flygo.MachineConfig) (UpdateMachine, error) {
+func (d *decider) updateOf(m Machine, config *flygo.MachineConfig) (UpdateMachine, error) {
 	have, err := rawOf(m)
 	if err != nil {
 		return UpdateMachine{}, err
@@ -46,8 +47,9 @@ func updateOf(want Intent, m Machine, config *flygo.MachineConfig) (UpdateMachin
 	if err != nil {
 		return UpdateMachine{}, err
 	}
+	d.ignore.keep(laid, have)
 	remember(laid, have, m.InstanceID)
-	update := UpdateMachine{App: want.Target.App, Machine: m, SkipLaunch: !awake(m)}
+	update := UpdateMachine{App: d.want.Target.App, Machine: m, SkipLaunch: !awake(m) || config.Schedule != ""}
 	if update.Config, update.Raw, err = sendable(laid); err != nil {
 		return UpdateMachine{}, err
 	}
@@ -59,8 +61,29 @@ func updateOf(want Intent, m Machine, config *flygo.MachineConfig) (UpdateMachin
 	if err != nil {
 		return UpdateMachine{}, err
 	}
-	update.Changes = append(imageChange(m, want.Image), changes(before, after)...)
+	update.Changes = append(imageChange(m, d.want.Image), d.sealed(changes(before, after))...)
+	if !stamped(m) && !slices.ContainsFunc(update.Changes, d.counts) {
+		update.Changes = nil
+	}
 	return update, nil
+}
+
+// sealed shows the seal by the names of the secrets.
+func (d *decider) sealed(all []Change) []Change {
+	i := slices.IndexFunc(all, func(c Change) bool { return c.Key == "metadata."+MetaSecrets })
+	if i < 0 {
+		return all
+	}
+	return append(append(all[:i:i], all[i+1:]...), sealChanges(all[i].Old, all[i].New)...)
+}
+
+// counts reports whether a change alone is reason enough to update a machine that FlyCD has not deployed
+// yet: what it writes about itself is not, so that an app that it adopts stays as it is.
+func (d *decider) counts(c Change) bool {
+	if strings.HasPrefix(c.Key, "secrets.") {
+		return d.secrets.counts()
+	}
+	return !strings.HasPrefix(c.Key, "metadata.flycd_")
 }
 
 // sendable gives the config in fly-go's form, and the JSON that is sent.

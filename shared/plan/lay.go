@@ -18,18 +18,23 @@ func replaced() []string {
 
 // complete gives the group's config with all that only the deploy knows: image, files, FlyCD's own
 // metadata and environment.
-func complete(g machine.Group, want Intent) (*flygo.MachineConfig, error) {
+func (d *decider) complete(g machine.Group) (*flygo.MachineConfig, error) {
 	config, err := clone(g.Config)
 	if err != nil {
 		return nil, err
 	}
-	config.Image = want.Image
-	config.Files = want.Target.Files
-	config.Metadata = union(config.Metadata, want.Metadata)
-	config.Env = union(config.Env, want.Env)
+	config.Image = d.want.Image
+	config.Files = d.want.Target.Files
+	config.Metadata = union(config.Metadata, d.want.Metadata)
+	for key, value := range map[string]string{MetaSecrets: sealText(d.secrets.seal), MetaAddons: d.addons} {
+		if value != "" {
+			config.Metadata[key] = value
+		}
+	}
+	config.Env = union(config.Env, d.want.Env)
 	for _, c := range config.Containers {
 		if c.Name == g.Container {
-			c.Image = want.Image
+			c.Image = d.want.Image
 		}
 	}
 	return config, nil
@@ -101,7 +106,9 @@ func layMetadata(out, want object) {
 	if metadata == nil {
 		metadata = object{}
 	}
-	maps.DeleteFunc(metadata, func(key string, _ any) bool { return strings.HasPrefix(key, "flycd_") && key != MetaReplaces && key != MetaGreen })
+	maps.DeleteFunc(metadata, func(key string, _ any) bool {
+		return strings.HasPrefix(key, "flycd_") && key != MetaReplaces && key != MetaGreen
+	})
 	maps.Copy(metadata, want)
 	out["metadata"] = metadata
 }

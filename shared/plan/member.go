@@ -12,7 +12,9 @@ import (
 
 // members are an app's machines by what they are to the target.
 type members struct {
-	groups map[string][]Machine
+	groups, schedules map[string][]Machine
+	// unscheduled are of schedules that the manifest no longer has.
+	unscheduled []Machine
 	// removed are of groups that the manifest no longer has.
 	removed []Machine
 	notes   []string
@@ -25,11 +27,13 @@ func membersOf(o Observed, target machine.Target) members {
 	for _, g := range target.Groups {
 		names = append(names, g.Name)
 	}
-	all := members{groups: map[string][]Machine{}}
+	all := members{groups: map[string][]Machine{}, schedules: map[string][]Machine{}}
 	for _, m := range sorted(o.Machines) {
 		group := groupOf(m, names)
 		switch {
 		case m.Machine == nil || !m.IsActive() || ephemeral(m.ProcessGroup()):
+		case m.GetMetadataByKey(MetaSchedule) != "":
+			all.schedule(m, target)
 		case foreign(m, group):
 			all.notes = append(all.notes, fmt.Sprintf("machine %s is left alone: no deploy made it", titleOf(m)))
 		case slices.Contains(names, group):
@@ -41,6 +45,29 @@ func membersOf(o Observed, target machine.Target) members {
 		}
 	}
 	return all
+}
+
+// schedule is about a machine that FlyCD made for a schedule.
+func (all *members) schedule(m Machine, target machine.Target) {
+	name := m.GetMetadataByKey(MetaSchedule)
+	switch {
+	case slices.ContainsFunc(target.Schedules, func(g machine.Group) bool { return g.Name == name }):
+		all.schedules[name] = append(all.schedules[name], m)
+	case !ignoredOf(target).covers("schedules", name):
+		all.unscheduled = append(all.unscheduled, m)
+	}
+}
+
+// wanted are the machines of the target's groups and schedules, in the order of their ids.
+func (all *members) wanted() []Machine {
+	var out []Machine
+	for _, m := range all.groups {
+		out = append(out, m...)
+	}
+	for _, m := range all.schedules {
+		out = append(out, m...)
+	}
+	return sorted(out)
 }
 
 func sorted(machines []Machine) []Machine {

@@ -56,6 +56,8 @@ type ProofMachine struct {
 	// Launched wants it to have started since it was made or updated, also where it may have been
 	// stopped again.
 	Launched bool
+	// Scheduled is true of a machine that Fly starts by the clock: whether it runs proves nothing.
+	Scheduled bool
 	// Impossible says why nothing can meet this proof: the intent was refused. See ProofOf.
 	Impossible string
 }

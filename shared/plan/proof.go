@@ -21,7 +21,7 @@ func ProofOf(o Observed, want Intent) Proof {
 		return proof
 	}
 	digest := digestOf(want.Image)
-	for _, d := range all.groups {
+	for _, d := range slices.Concat(all.groups, all.schedules) {
 		for _, m := range d.kept {
 			proof.Machines = append(proof.Machines, proofOf(m, d.group.Name, digest, m.Config))
 		}
@@ -31,8 +31,31 @@ func ProofOf(o Observed, want Intent) Proof {
 		for _, r := range d.replaces {
 			proof.Machines = append(proof.Machines, created(r.Create, digest))
 		}
-		for _, c := range slices.Concat(d.creates, d.standbys) {
+		for _, c := range slices.Concat(d.creates, d.greens, d.standbys) {
 			proof.Machines = append(proof.Machines, created(c, digest))
+		}
+	}
+	return proof
+}
+
+// Proof gives what must be true once the stage's steps are done, of the machines that they make or
+// change, also of those that are gone when the plan is done (a canary). A stage that is Unproven has
+// none.
+func (s Stage) Proof(want Intent) Proof {
+	proof := Proof{App: want.Target.App, WaitTimeout: want.Target.WaitTimeout}
+	if s.Unproven {
+		return proof
+	}
+	digest := digestOf(want.Image)
+	for _, step := range s.Steps {
+		switch s := step.(type) {
+		case CreateMachine:
+			proof.Machines = append(proof.Machines, created(s, digest))
+		case ReplaceMachine:
+			proof.Machines = append(proof.Machines, created(s.Create, digest))
+		case UpdateMachine:
+			proof.Machines = append(proof.Machines, proofOf(s.Machine, s.Config.ProcessGroup(), digest, s.Config))
+		default:
 		}
 	}
 	return proof
@@ -41,14 +64,14 @@ func ProofOf(o Observed, want Intent) Proof {
 func proofOf(m Machine, group, digest string, config *flygo.MachineConfig) ProofMachine {
 	return ProofMachine{
 		ID: m.ID, Name: m.Name, Group: group, Digest: digest, Config: config,
-		Stopped: !awake(m) || sleeps(config) || len(config.Standbys) > 0, Launched: awake(m),
+		Stopped: !awake(m) || sleeps(config) || len(config.Standbys) > 0, Launched: awake(m), Scheduled: config.Schedule != "",
 	}
 }
 
 func created(c CreateMachine, digest string) ProofMachine {
 	return ProofMachine{
 		Name: c.Name, Group: c.Group, Digest: digest, Config: c.Config,
-		Stopped: c.SkipLaunch || sleeps(c.Config), Launched: !c.SkipLaunch,
+		Stopped: c.SkipLaunch || sleeps(c.Config), Launched: !c.SkipLaunch, Scheduled: c.Config.Schedule != "",
 	}
 }
 
@@ -70,10 +93,22 @@ func Proven(o Observed, want Intent) error {
 	if err != nil {
 		return err
 	}
-	if !p.Empty() {
+	if !p.settled() {
 		return fmt.Errorf("app %s differs: %s", want.Target.App, strings.Join(p.Summary(), "; "))
 	}
 	return ProofOf(o, want).Met(o)
+}
+
+// settled is true of a plan that changes nothing: checks that an earlier attempt at the job owes do not.
+func (p Plan) settled() bool {
+	for _, stage := range p.Stages {
+		for _, step := range stage.Steps {
+			if c, ok := step.(RunCommand); !ok || c.Kind != MachineCheck {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Met reports, as nil, that the observed app meets the proof. The error names the first machine that
@@ -129,6 +164,8 @@ func (p ProofMachine) Met(m Machine) error {
 // up is about state and checks.
 func (p ProofMachine) up(m Machine) error {
 	switch {
+	case p.Scheduled:
+		return nil
 	case m.State == flygo.MachineStateStarted:
 	case crashed(m):
 		return fmt.Errorf("machine %s crashed: it is %s", titleOf(m), m.State)

@@ -168,7 +168,7 @@ func TestUndoSaysWhatStays(t *testing.T) {
 
 func TestZeroPlanChangesNothing(t *testing.T) {
 	var p plan.Plan
-	if !p.Empty() || len(p.Summary()) != 0 || lines(p) != "{\n \"empty\": true,\n \"stages\": []\n}" {
+	if !p.Empty() || len(p.Summary()) != 0 || !strings.Contains(lines(p), `"stages": []`) || p.Counts() != (plan.Counts{}) {
 		t.Errorf("got %s", lines(p))
 	}
 }

@@ -23,8 +23,10 @@ func (r *recording) take(t *testing.T, step plan.Step) {
 		r.Volumes = append(r.Volumes, sentVolume{v.Name, s.Region, v.SizeGB, v.Encrypted, v.SnapshotRetention, v.ScheduledSnapshots})
 	case plan.CreateMachine:
 		r.Creates = append(r.Creates, sent{Machine: s.Name, Config: sentConfig(t, s), Region: s.Region, SkipLaunch: s.SkipLaunch})
+	case plan.RunCommand:
+		r.Creates = append(r.Creates, sent{Config: object(t, s.Config), Region: s.Region, SkipLaunch: true})
 	case plan.CreateApp:
-	case plan.UpdateMachine, plan.ReplaceMachine, plan.DestroyMachine, plan.ReleaseIP, plan.DestroyApp:
+	default:
 		t.Errorf("a first deploy has a step %s", plan.Line(step))
 	}
 }

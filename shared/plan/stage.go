@@ -1,6 +1,9 @@
 package plan
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// mostParallel bounds what one stage does at once, as flyctl does.
@@ -11,32 +14,158 @@ const (
 
 // plan orders the decisions into stages. What is made comes before what is changed, and nothing is
 // destroyed before all that should run is proven.
-func (all decisions) plan(o Observed, want Intent) Plan {
-	p := Plan{Notes: all.notes}
+func (all *decisions) plan(o Observed, want Intent) (Plan, error) {
+	var p Plan
 	if !o.Exists {
 		p.add("app", 1, []Step{CreateApp{App: want.Target.App, Org: want.Target.Org, Network: want.Target.Network}})
 	}
-	allocate, release := all.addresses(o, want)
-	p.add("addresses", 1, steps(allocate))
-	p.add("volumes", mostParallel, steps(all.volumes))
-	if want.Target.Strategy == "immediate" {
-		p.add("machines", immediateParallel, all.atOnce())
-	} else {
-		all.rolling(&p, want.Target.MaxUnavailable)
+	var addons []CreateAddon
+	for _, a := range all.addons {
+		addons = append(addons, CreateAddon{App: want.Target.App, Org: want.Target.Org, Addon: a})
 	}
-	p.add("standbys", mostParallel, all.each(func(d decision) []Step { return steps(d.standbys) }))
-	p.add("surplus", mostParallel, append(all.each(func(d decision) []Step { return steps(d.destroys) }), steps(all.removed)...))
+	if p.add("add-ons", 1, steps(addons)) {
+		p.last().Again = true
+	}
+	if p.add("secrets", 1, all.secrets.steps()) {
+		p.last().Again = true
+	}
+	allocate, release := all.addresses(o, want)
+	add, remove, certNotes := certs(o, want)
+	lost, addonNotes := pruneAddons(o, want)
+	p.add("addresses", 1, steps(allocate))
+	p.add("certificates", 1, steps(add))
+	p.add("volumes", mostParallel, append(steps(all.volumes), all.kept.change...))
+	if err := all.machines(&p, want); err != nil {
+		return Plan{}, err
+	}
 	p.add("addresses given back", 1, steps(release))
-	return p
+	p.add("certificates removed", 1, steps(remove))
+	p.add("volumes destroyed", 1, steps(all.kept.destroy))
+	p.add("add-ons destroyed", 1, steps(lost))
+	p.Notes = slices.Concat(all.notes, certNotes, addonNotes)
+	return p, nil
 }
 
-// add appends a stage that has something to do.
-func (p *Plan) add(name string, parallel int, steps []Step) {
+// machines adds the stages in which machines change, with the commands before, between and after them.
+func (all *decisions) machines(p *Plan, want Intent) error {
+	all.downtime(want)
+	if all.moves() {
+		release, err := all.commands.once(ReleaseCommand, "release", want.Target.ReleaseCommand)
+		if err != nil {
+			return err
+		}
+		p.add("release command", 1, release)
+	}
+	if err := all.tryOut(p); err != nil {
+		return err
+	}
+	if err := all.greens(p); err != nil {
+		return err
+	}
+	if err := all.rolling(p, want); err != nil {
+		return err
+	}
+	p.add("shown", mostParallel, all.each(func(d decision) []Step { return d.show }))
+	if p.add("hidden", mostParallel, all.each(func(d decision) []Step { return d.hide })) {
+		p.last().Unproven = true
+	}
+	p.add("standbys", mostParallel, all.each(func(d decision) []Step { return steps(d.standbys) }))
+	var scheduled []Step
+	surplus := all.each(func(d decision) []Step { return steps(d.destroys) })
+	for _, d := range all.schedules {
+		scheduled = slices.Concat(scheduled, steps(d.creates), steps(d.updates), steps(d.replaces))
+		surplus = append(surplus, steps(d.destroys)...)
+	}
+	p.add("schedules", mostParallel, scheduled)
+	p.add("surplus", mostParallel, append(surplus, steps(all.removed)...))
+	if want.First && all.new(want) {
+		seed, err := all.commands.once(SeedCommand, "seed", want.Target.SeedCommand)
+		if err != nil {
+			return err
+		}
+		p.add("seed command", 1, seed)
+	}
+	return nil
+}
+
+// moves reports whether any machine gets another version.
+func (all *decisions) moves() bool {
+	return slices.ContainsFunc(slices.Concat(all.groups, all.schedules), func(d decision) bool {
+		return len(d.updates)+len(d.replaces)+len(d.creates)+len(d.greens) > 0
+	})
+}
+
+// new reports whether all of the app's machines are made by this job: an app that others deployed has
+// its defaults.
+func (all *decisions) new(want Intent) bool {
+	return !slices.ContainsFunc(all.groups, func(d decision) bool {
+		return len(d.destroys)+len(d.replaces) > 0 ||
+			slices.ContainsFunc(d.staying(), func(m Machine) bool { return !madeBy(m, want.Job) })
+	})
+}
+
+// tryOut adds the canaries, all at once, and lets them go when they are proven.
+func (all *decisions) tryOut(p *Plan) error {
+	var canaries, gone []Step
+	for _, d := range all.groups {
+		if d.canary != nil {
+			canaries, gone = append(canaries, *d.canary), append(gone, away(*d.canary))
+		}
+	}
+	if err := all.checked(p, Stage{Name: "canary", Parallel: mostParallel, Steps: canaries}); err != nil {
+		return err
+	}
+	p.add("canary away", mostParallel, gone)
+	return nil
+}
+
+// greens adds the green machines of a bluegreen deploy, as many at once as flyctl makes.
+func (all *decisions) greens(p *Plan) error {
+	made := all.each(func(d decision) []Step { return steps(d.greens) })
+	return all.checked(p, Stage{Name: "greens", Parallel: max(1, min((len(made)+2)/3, immediateParallel)), Steps: made})
+}
+
+// checked adds a stage and the machine checks of the machines that it makes or updates.
+func (all *decisions) checked(p *Plan, st Stage) error {
+	p.add(st.Name, st.Parallel, st.Steps)
+	var checks []Step
+	for _, step := range st.Steps {
+		var more []Step
+		var err error
+		switch s := step.(type) {
+		case CreateMachine:
+			if !s.SkipLaunch {
+				more, err = all.commands.check(s.Group, s.Name, s.Region)
+			}
+		case ReplaceMachine:
+			if !s.Create.SkipLaunch {
+				more, err = all.commands.check(s.Create.Group, s.Create.Name, s.Create.Region)
+			}
+		case UpdateMachine:
+			if !s.SkipLaunch {
+				more, err = all.commands.check(s.Config.ProcessGroup(), first(s.Machine.Name, s.Machine.ID), s.Machine.Region)
+			}
+		default:
+		}
+		if err != nil {
+			return err
+		}
+		checks = append(checks, more...)
+	}
+	p.add("machine checks", mostParallel, checks)
+	return nil
+}
+
+// add appends a stage that has something to do, and reports whether it has.
+func (p *Plan) add(name string, parallel int, steps []Step) bool {
 	if len(steps) == 0 {
-		return
+		return false
 	}
 	p.Stages = append(p.Stages, Stage{Name: name, Parallel: min(parallel, len(steps)), Steps: steps})
+	return true
 }
+
+func (p *Plan) last() *Stage { return &p.Stages[len(p.Stages)-1] }
 
 func steps[S Step](all []S) []Step {
 	out := make([]Step, len(all))
@@ -46,7 +175,7 @@ func steps[S Step](all []S) []Step {
 	return out
 }
 
-func (all decisions) each(of func(decision) []Step) []Step {
+func (all *decisions) each(of func(decision) []Step) []Step {
 	var out []Step
 	for _, d := range all.groups {
 		out = append(out, of(d)...)
@@ -54,7 +183,7 @@ func (all decisions) each(of func(decision) []Step) []Step {
 	return out
 }
 
-func (all decisions) atOnce() []Step {
+func (all *decisions) atOnce() []Step {
 	return all.each(func(d decision) []Step {
 		first, batches := d.rolling(1)
 		for _, b := range batches {
@@ -65,12 +194,16 @@ func (all decisions) atOnce() []Step {
 }
 
 // rolling takes the first machine of each group alone, and then the rest in batches, so that no more
-// of a group is away at once than max_unavailable allows.
-func (all decisions) rolling(p *Plan, maxUnavailable float64) {
+// of a group is away at once than max_unavailable allows. The immediate strategy asks nothing.
+func (all *decisions) rolling(p *Plan, want Intent) error {
+	if want.Target.Strategy == "immediate" {
+		p.add("machines", immediateParallel, all.atOnce())
+		return nil
+	}
 	var firsts []Step
 	var rest [][]Step
 	for _, d := range all.groups {
-		first, batches := d.rolling(maxUnavailable)
+		first, batches := d.rolling(want.Target.MaxUnavailable)
 		firsts = append(firsts, first...)
 		for i, batch := range batches {
 			if i == len(rest) {
@@ -79,10 +212,34 @@ func (all decisions) rolling(p *Plan, maxUnavailable float64) {
 			rest[i] = append(rest[i], batch...)
 		}
 	}
-	p.add("first of each group", mostParallel, firsts)
-	for _, batch := range rest {
-		p.add("rest", max(mostParallel, len(batch)), batch)
+	if err := all.unchecked(p); err != nil {
+		return err
 	}
+	if err := all.checked(p, Stage{Name: "first of each group", Parallel: mostParallel, Steps: firsts}); err != nil {
+		return err
+	}
+	for _, batch := range rest {
+		if err := all.checked(p, Stage{Name: "rest", Parallel: max(mostParallel, len(batch)), Steps: batch}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unchecked adds the checks that an earlier attempt at the job owes.
+func (all *decisions) unchecked(p *Plan) error {
+	var checks []Step
+	for _, d := range all.groups {
+		for _, m := range all.commands.unchecked(d) {
+			more, err := all.commands.check(d.group.Name, first(m.Name, m.ID), m.Region)
+			if err != nil {
+				return err
+			}
+			checks = append(checks, more...)
+		}
+	}
+	p.add("machine checks", mostParallel, checks)
+	return nil
 }
 
 // rolling gives the group's first step and the batches that follow. Running machines that are

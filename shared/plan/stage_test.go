@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/gigurra/flycd/shared/plan"
 )
 
 func TestRollingTakesTheFirstAloneAndThenBatches(t *testing.T) {
@@ -44,12 +42,5 @@ func TestImmediateIsOneStage(t *testing.T) {
 	p := mustDiff(t, a.o, intent(t, yaml+"env: {A: b}\n"))
 	if len(p.Stages) != 1 || len(p.Stages[0].Steps) != 12 || p.Stages[0].Parallel != 8 {
 		t.Errorf("got %+v", p.Stages)
-	}
-}
-
-func TestUndoneStrategiesSaySo(t *testing.T) {
-	p := mustDiff(t, plan.Observed{}, intent(t, worker+"deploy: {strategy: bluegreen}\n"))
-	if len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], "deploy.strategy: bluegreen is not done yet") {
-		t.Errorf("notes %q", p.Notes)
 	}
 }

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -29,8 +27,14 @@ func Line(step Step) string {
 			break
 		}
 	}
+	if s.Volume != "" {
+		line += " (" + s.Volume + ")"
+	}
 	if s.Region != "" {
 		line += " in " + s.Region
+	}
+	if s.Beside != "" {
+		line += " beside " + s.Beside
 	}
 	if s.Why != "" {
 		line += ": " + s.Why
@@ -118,85 +122,4 @@ func (c Change) String() string {
 		return c.Key + ": - " + c.Old
 	}
 	return c.Key + ": " + c.Old + " → " + c.New
-}
-
-// form is the JSON form of a step: what `plan -o json` prints. Its names are public.
-type form struct {
-	Do      string   `json:"do"`
-	App     string   `json:"app"`
-	Group   string   `json:"group,omitempty"`
-	Machine string   `json:"machine,omitempty"`
-	Name    string   `json:"name,omitempty"`
-	Region  string   `json:"region,omitempty"`
-	Image   string   `json:"image,omitempty"`
-	Why     string   `json:"why,omitempty"`
-	Stopped bool     `json:"stopped,omitempty"`
-	Changes []Change `json:"changes,omitempty"`
-}
-
-func stepForm(step Step) form {
-	switch s := step.(type) {
-	case CreateApp:
-		return form{Do: "create app", App: s.App, Name: s.App}
-	case DestroyApp:
-		return form{Do: "destroy app", App: s.App, Name: s.App}
-	case AllocateIP:
-		return form{Do: "allocate address", App: s.App, Name: s.IP.Type, Region: s.IP.Region}
-	case ReleaseIP:
-		return form{Do: "release address", App: s.App, Name: s.Address}
-	case CreateVolume:
-		return form{Do: "create volume", App: s.App, Group: s.Volume.Group, Name: s.Volume.Name, Region: s.Region, Why: fmt.Sprintf("%d GB", s.Volume.SizeGB)}
-	case CreateMachine:
-		return createForm("create machine", s)
-	case UpdateMachine:
-		return form{
-			Do: "update machine", App: s.App, Group: s.Config.ProcessGroup(), Machine: s.Machine.ID, Name: s.Machine.Name,
-			Region: s.Machine.Region, Image: s.Config.Image, Stopped: s.SkipLaunch, Changes: s.Changes,
-		}
-	case ReplaceMachine:
-		f := createForm("replace machine", s.Create)
-		f.Machine, f.Why = s.Old.ID, s.Why
-		return f
-	case DestroyMachine:
-		return form{
-			Do: "destroy machine", App: s.App, Group: s.Machine.ProcessGroup(), Machine: s.Machine.ID, Name: s.Machine.Name,
-			Region: s.Machine.Region, Why: s.Why,
-		}
-	}
-	return form{}
-}
-
-func createForm(do string, s CreateMachine) form {
-	f := form{Do: do, App: s.App, Group: s.Group, Name: s.Name, Region: s.Region, Image: s.Config.Image, Stopped: s.SkipLaunch}
-	if s.StandbyFor != "" {
-		f.Why = "standby for " + s.StandbyFor
-	}
-	return f
-}
-
-// MarshalJSON gives the plan's public form: stages with their steps, and the notes. Configs are not
-// in it; what changes in them is.
-func (p Plan) MarshalJSON() ([]byte, error) {
-	type stage struct {
-		Name     string `json:"name"`
-		Parallel int    `json:"parallel"`
-		Steps    []form `json:"steps"`
-	}
-	out := struct {
-		Empty  bool     `json:"empty"`
-		Stages []stage  `json:"stages"`
-		Notes  []string `json:"notes,omitempty"`
-	}{Empty: p.Empty(), Stages: []stage{}, Notes: p.Notes}
-	for _, s := range p.Stages {
-		forms := []form{}
-		for _, step := range s.Steps {
-			forms = append(forms, stepForm(step))
-		}
-		out.Stages = append(out.Stages, stage{Name: s.Name, Parallel: s.Parallel, Steps: forms})
-	}
-	raw, err := json.Marshal(out)
-	if err != nil {
-		return nil, fmt.Errorf("write plan: %w", err)
-	}
-	return raw, nil
 }

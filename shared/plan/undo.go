@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	flygo "github.com/superfly/fly-go"
 )
@@ -33,10 +34,10 @@ func forget(want, have object) {
 }
 
 // Undo gives the plan that takes back the steps that were begun: changed machines get the config
-// back that they were observed with, machines that were made go, and machines that were destroyed
-// are made again under their names, with their volumes. It wants to see the app as it is now: what
-// was made is found there by name, and what is not there needs no taking back. Apps, volumes and
-// addresses stay, since they may hold what cannot be made again. Steps that never happened may be
+// back that they were observed with, machines that were made go, machines that were destroyed
+// are made again under their names, with their volumes, and those that were hidden are shown. It wants to see the app as it is now: what
+// was made is found there by name, and what is not there needs no taking back. Apps, volumes,
+// addresses, secrets, services and certificates stay, since they may hold what cannot be made again. Steps that never happened may be
 // listed too.
 func Undo(now Observed, begun []Step) Plan {
 	u := undo{now: now}
@@ -71,13 +72,80 @@ func (u *undo) take(step Step) {
 		u.notes = append(u.notes, fmt.Sprintf("app %s was created and stays", s.App))
 	case DestroyApp:
 		u.notes = append(u.notes, fmt.Sprintf("app %s was destroyed and cannot be had again", s.App))
+	case Cordon:
+		u.back = append(u.back, Uncordon(s))
+	case UpdateVolume:
+		u.keepAsBefore(s)
 	case CreateVolume:
 		u.notes = append(u.notes, fmt.Sprintf("volume %s was created in %s and stays", s.Volume.Name, regionName(s.Region)))
 	case AllocateIP:
 		u.notes = append(u.notes, fmt.Sprintf("address %s was allocated and stays", s.IP.Type))
 	case ReleaseIP:
 		u.notes = append(u.notes, fmt.Sprintf("address %s was given back and cannot be had again", s.Address))
+	default:
+		u.note(step)
 	}
+}
+
+// note is about steps that stay as they are, since they may hold what cannot be made again.
+func (u *undo) note(step Step) {
+	switch s := step.(type) {
+	case SetSecrets:
+		u.notes = append(u.notes, fmt.Sprintf("secrets %s were set or removed and stay so: Fly tells nobody what they were before", strings.Join(slices.Concat(s.Set, s.Unset), ", ")))
+	case CreateAddon:
+		u.notes = append(u.notes, fmt.Sprintf("%s %s was created and stays", s.Addon.Type, s.Addon.Name))
+	case DestroyAddon:
+		u.notes = append(u.notes, fmt.Sprintf("%s %s was destroyed and cannot be had again", s.Addon.Type, s.Addon.Name))
+	case AddCert:
+		u.notes = append(u.notes, fmt.Sprintf("certificate %s was asked for and stays", s.Hostname))
+	case RemoveCert:
+		u.notes = append(u.notes, fmt.Sprintf("certificate %s was removed; the next deploy that names it asks for a new one", s.Hostname))
+	case ExtendVolume:
+		u.notes = append(u.notes, fmt.Sprintf("volume %s (%s) was extended to %d GB and stays so", s.Volume.Name, s.Volume.ID, s.SizeGB))
+	case DestroyVolume:
+		u.notes = append(u.notes, fmt.Sprintf("volume %s (%s) was destroyed and cannot be had again", s.Volume.Name, s.Volume.ID))
+	case RunCommand:
+		if s.Kind != MachineCheck {
+			u.notes = append(u.notes, fmt.Sprintf("%s ran in machine %s; what it did is not taken back", s.Kind, s.Name))
+		}
+	default:
+	}
+}
+
+// keepAsBefore puts a volume's settings back.
+func (u *undo) keepAsBefore(s UpdateVolume) {
+	i := slices.IndexFunc(u.now.Volumes, func(v flygo.Volume) bool { return v.ID == s.Volume.ID })
+	if i < 0 {
+		return
+	}
+	back, old := UpdateVolume{App: s.App, Volume: u.now.Volumes[i]}, s.Volume
+	for _, c := range s.Changes {
+		back.Changes = append(back.Changes, Change{Key: c.Key, Old: c.New, New: c.Old})
+	}
+	if s.SnapshotRetention != nil {
+		back.SnapshotRetention = &old.SnapshotRetention
+	}
+	if s.ScheduledSnapshots != nil {
+		back.ScheduledSnapshots = &old.AutoBackupEnabled
+	}
+	u.back = append(u.back, back)
+}
+
+// Tidy gives the plan that takes away what must not stay behind a deploy that failed, also where the rest
+// is left as it is (on_failure: stop, none): canaries, and greens as long as no blue one was hidden. It is
+// a part of Undo.
+func Tidy(now Observed, begun []Step) Plan {
+	u := undo{now: now}
+	cut := slices.ContainsFunc(begun, func(step Step) bool { _, ok := step.(Cordon); return ok })
+	for _, step := range begun {
+		s, ok := step.(CreateMachine)
+		if ok && (s.Config.Metadata[MetaCanary] != "" || s.Config.Metadata[MetaGreen] != "" && !cut) {
+			u.unmake(s.App, s.Name)
+		}
+	}
+	var p Plan
+	p.add("take away", mostParallel, u.away)
+	return p
 }
 
 // restore puts the observed config back, in place, or with a new machine if the old one is gone.
@@ -187,7 +255,7 @@ func ProofOfUndo(app string, begun []Step) Proof {
 			add(s.Machine)
 		case ReplaceMachine:
 			add(s.Old)
-		case CreateApp, DestroyApp, CreateMachine, CreateVolume, AllocateIP, ReleaseIP:
+		default:
 		}
 	}
 	return proof

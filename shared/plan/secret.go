@@ -1,0 +1,184 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+const (
+	// unknownMAC stands in a seal for a value that nobody can tell.
+	unknownMAC = "-"
+	// unknownDigest stands in the seal of a plan for the digest that Fly is going to give a secret.
+	unknownDigest = "?"
+)
+
+// sealEntry is what a machine says of one secret.
+type sealEntry struct{ mac, digest string }
+
+// parseSeal reads metadata flycd_secrets; what is not understood is left out.
+func parseSeal(text string) map[string]sealEntry {
+	all := map[string]sealEntry{}
+	for field := range strings.FieldsSeq(text) {
+		name, rest, ok := strings.Cut(field, "=")
+		mac, digest, parted := strings.Cut(rest, ".")
+		if ok && parted {
+			all[name] = sealEntry{mac, digest}
+		}
+	}
+	return all
+}
+
+func (e sealEntry) String() string { return e.mac + "." + e.digest }
+
+// sealText is the metadata's form.
+func sealText(all map[string]sealEntry) string {
+	var fields []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fields = append(fields, name+"="+all[name].String())
+	}
+	return strings.Join(fields, " ")
+}
+
+// secrets decides which secrets are set and removed, and what the machines' seal says.
+type secrets struct {
+	want    Intent
+	ignore  ignored
+	digests map[string]string
+	sealed  []Machine
+	// fresh is true of an app without machines: it gets what is ignored, too.
+	fresh bool
+	seal  map[string]sealEntry
+	step  SetSecrets
+}
+
+// decideSecrets compares the wanted secrets with Fly's digests and with the seals of the machines.
+func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
+	s := secrets{want: want, ignore: ignoredOf(want.Target), digests: map[string]string{}, sealed: have, fresh: len(have) == 0, seal: map[string]sealEntry{}}
+	s.step.App = want.Target.App
+	for _, secret := range o.Secrets {
+		s.digests[secret.Name] = secret.Digest
+	}
+	wanted := map[string]WantedSecret{}
+	for _, w := range want.Secrets {
+		wanted[w.Name] = w
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if !s.fresh && s.ignore.covers("secrets", name) {
+			continue
+		}
+		if err := s.decide(wanted[name], len(newAddons(o, want.Target)) > 0); err != nil {
+			return secrets{}, err
+		}
+	}
+	if want.Target.PruneSecrets {
+		s.prune(wanted)
+	}
+	return s, nil
+}
+
+// decide is about one secret. Its value is the same if a machine got it with the same MAC and Fly has
+// shown the same digest since.
+func (s *secrets) decide(w WantedSecret, addons bool) error {
+	digest, exists := s.digests[w.Name]
+	switch {
+	case slices.Contains(s.want.Given, w.Name):
+		s.seal[w.Name] = sealEntry{w.mac(), first(digest, unknownDigest)}
+	case w.Unknown && exists:
+		s.seal[w.Name] = sealEntry{s.knownMAC(w.Name, digest), digest}
+	case w.Unknown && !addons:
+		return refused("secret %s is not set on the app, and Fly told its value only once, when its service was made: set it by hand (fly secrets set %s=…), or destroy the service and let FlyCD make another", w.Name, w.Name)
+	case exists && s.unchanged(w, digest):
+		s.seal[w.Name] = sealEntry{w.mac(), digest}
+	default:
+		s.step.Set = append(s.step.Set, w.Name)
+		s.seal[w.Name] = sealEntry{w.mac(), unknownDigest}
+	}
+	return nil
+}
+
+func (w WantedSecret) mac() string {
+	if w.Unknown {
+		return unknownMAC
+	}
+	return w.MAC
+}
+
+// unchanged wants one machine that got the value. Without a MAC the app's digest has to speak for it.
+func (s *secrets) unchanged(w WantedSecret, digest string) bool {
+	return slices.ContainsFunc(s.sealed, func(m Machine) bool {
+		if w.MAC == "" && m.GetMetadataByKey(MetaDigest) != s.want.Metadata[MetaDigest] {
+			return false
+		}
+		e, ok := parseSeal(m.GetMetadataByKey(MetaSecrets))[w.Name]
+		return ok && e == sealEntry{w.MAC, digest}
+	})
+}
+
+// knownMAC keeps what was known of a value when it could be had.
+func (s *secrets) knownMAC(name, digest string) string {
+	for _, m := range s.sealed {
+		if e, ok := parseSeal(m.GetMetadataByKey(MetaSecrets))[name]; ok && e.digest == digest {
+			return e.mac
+		}
+	}
+	return unknownMAC
+}
+
+// prune removes what is neither listed nor an add-on's.
+func (s *secrets) prune(wanted map[string]WantedSecret) {
+	for _, name := range slices.Sorted(maps.Keys(s.digests)) {
+		if _, ok := wanted[name]; !ok && !s.ignore.covers("secrets", name) && !s.addons(name) && !slices.Contains(s.want.Target.Secrets, name) {
+			s.step.Unset = append(s.step.Unset, name)
+		}
+	}
+}
+
+// addons reports whether an add-on brings the secret.
+func (s *secrets) addons(name string) bool {
+	for _, a := range s.want.Target.Addons {
+		if a.Secret == name || a.From == name || a.Type == "tigris" && slices.Contains(tigrisSecrets(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+func tigrisSecrets() []string {
+	return []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "BUCKET_NAME"}
+}
+
+// counts reports whether a machine that FlyCD has not deployed yet must get the seal: a listed secret
+// may be another one than it has. Where no value can be told, nothing is known to differ.
+func (s *secrets) counts() bool {
+	return slices.ContainsFunc(s.want.Secrets, func(w WantedSecret) bool { return !w.Unknown || s.addons(w.Name) })
+}
+
+// steps gives the one step, if there is something to do.
+func (s *secrets) steps() []Step {
+	if len(s.step.Set)+len(s.step.Unset) == 0 {
+		return nil
+	}
+	return []Step{s.step}
+}
+
+// sealChanges shows a seal's change by the names of the secrets: MACs and digests say nothing to people.
+func sealChanges(before, after string) []Change {
+	old, updated := parseSeal(before), parseSeal(after)
+	names := map[string]bool{}
+	for name, e := range updated {
+		if had, ok := old[name]; !ok || had != e {
+			names[name] = true
+		}
+	}
+	for name := range old {
+		if _, ok := updated[name]; !ok {
+			names[name] = true
+		}
+	}
+	var all []Change
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		all = append(all, Change{Key: "secrets." + name})
+	}
+	return all
+}
