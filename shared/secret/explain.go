@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,6 +23,8 @@ const (
 // keys of the file.
 func explain(code int, talk, format string, hasKeys bool) error {
 	switch {
+	case code < 0:
+		return errors.New("sops was killed")
 	case code == exitTree || code == exitMAC || code == exitNoMAC || strings.Contains(talk, "MAC mismatch"):
 		return job.Rejectf("the file was changed after it was encrypted, or is damaged (its MAC does not match): take it from Git's history, or encrypt it anew with sops")
 	case code == exitNoKey:
@@ -71,7 +74,7 @@ func recipients(talk string) []string {
 
 // hasKeys tells whether sops was given any key at all.
 func (p program) hasKeys() bool {
-	if _, err := os.Stat(filepath.Join(p.dir, "secring.gpg")); err == nil {
+	if _, err := os.Stat(filepath.Join(p.dir, ringFile)); err == nil {
 		return true
 	}
 	return slices.ContainsFunc(p.env, func(kv string) bool {

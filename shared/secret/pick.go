@@ -24,10 +24,10 @@ func read(format string, clear []byte) (contents, error) {
 	if format == "binary" {
 		return contents{format: format, whole: trim(string(clear))}, nil
 	}
+	c := contents{format: format}
 	dec := json.NewDecoder(bytes.NewReader(clear))
 	dec.UseNumber()
-	c := contents{format: format}
-	if dec.Decode(&c.tree) != nil { // the error could quote a value
+	if !json.Valid(clear) || dec.Decode(&c.tree) != nil { // the error could quote a value
 		return contents{}, job.Rejectf("what sops made of the file is no JSON")
 	}
 	return c, nil

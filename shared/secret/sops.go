@@ -92,6 +92,7 @@ func (r Resolver) program() (program, error) {
 
 // environment is all that sops knows of the world.
 func (r Resolver) environment(dir string) ([]string, error) {
+	noGPG := filepath.Join(dir, "no-gpg")
 	env := map[string]string{
 		"PATH": r.Env["PATH"],
 		"HOME": or(r.Home, dir),
@@ -100,29 +101,23 @@ func (r Resolver) environment(dir string) ([]string, error) {
 		"SOPS_DISABLE_VERSION_CHECK": "true",
 	}
 	if r.Home == "" {
-		env["GNUPGHOME"] = dir
 		// without a person's key ring there is nothing that gpg could know, and it would leave its agent behind
-		env["SOPS_GPG_EXEC"] = filepath.Join(dir, "no-gpg")
+		env["GNUPGHOME"], env["SOPS_GPG_EXEC"] = dir, noGPG
+	}
+	if r.Keys["GNUPGHOME"] != "" {
+		delete(env, "SOPS_GPG_EXEC")
 	}
 	for name, value := range r.Keys {
-		if name == "GNUPGHOME" {
-			delete(env, "SOPS_GPG_EXEC")
+		if here, err := filepath.Abs(value); err == nil && (strings.HasSuffix(name, "_FILE") || name == "GNUPGHOME") {
+			value = here // sops runs elsewhere
 		}
 		env[name] = value
 	}
-	if name, ok := r.Keys["SOPS_GPG_EXEC"]; ok {
-		env["SOPS_GPG_EXEC"] = name
-	}
 	if !r.PGP.IsZero() {
-		ring, err := keyRing(r.PGP, r.Passphrase)
-		if err != nil {
+		if err := r.writeRing(dir); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "secring.gpg"), ring, 0o600); err != nil {
-			return nil, fmt.Errorf("write the PGP key for sops: %w", err)
-		}
-		env["GNUPGHOME"] = dir
-		env["SOPS_GPG_EXEC"] = filepath.Join(dir, "no-gpg")
+		env["GNUPGHOME"], env["SOPS_GPG_EXEC"] = dir, noGPG
 	}
 	var out []string
 	for name, value := range env {
@@ -130,6 +125,20 @@ func (r Resolver) environment(dir string) ([]string, error) {
 	}
 	slices.Sort(out)
 	return out, nil
+}
+
+// ringFile is where sops looks for private keys in GNUPGHOME by itself.
+const ringFile = "secring.gpg"
+
+func (r Resolver) writeRing(dir string) error {
+	ring, err := keyRing(r.PGP, r.Passphrase)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, ringFile), ring, 0o600); err != nil {
+		return fmt.Errorf("write the PGP key for sops: %w", err)
+	}
+	return nil
 }
 
 // formatOf gives the format of a file as sops tells it by the ending of its name.
@@ -171,11 +180,11 @@ func (p program) decrypt(ctx context.Context, name string, content []byte) (cont
 	case clear.over:
 		return contents{}, job.Rejectf("%s: what is in it has more than %d bytes", clip(name), mostClear)
 	case errors.As(err, &exit):
-		return contents{}, fmt.Errorf("%s: %w", clip(name), explain(exit.ExitCode(), talk.String(), format, p.hasKeys()))
+		return contents{}, fmt.Errorf("%s: %w", clip(name), explain(exit.ExitCode(), talk.kept.String(), format, p.hasKeys()))
 	case err != nil:
 		return contents{}, fmt.Errorf("%s: start sops: %w", clip(name), err)
 	}
-	c, err := read(format, clear.Bytes())
+	c, err := read(format, clear.kept.Bytes())
 	if err != nil {
 		return contents{}, fmt.Errorf("%s: %w", clip(name), err)
 	}
@@ -189,7 +198,7 @@ const (
 
 // bounded keeps what is written up to a bound. What is over it ends the program, or is cut.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom knows no bound
 	most int
 	cut  bool
 	over bool
@@ -197,12 +206,12 @@ type bounded struct {
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) <= b.most {
-		return b.Buffer.Write(p)
+	if b.kept.Len()+len(p) <= b.most {
+		return b.kept.Write(p)
 	}
 	b.over = true
 	if b.cut {
-		b.Buffer.Write(p[:b.most-b.Len()])
+		b.kept.Write(p[:b.most-b.kept.Len()])
 		return len(p), nil
 	}
 	return 0, errors.New("too much")
