@@ -34,6 +34,11 @@ type Claim struct {
 	Fence int64
 	// FailedAttempts and Lost count the attempts that were spent before this one.
 	FailedAttempts, Lost int
+	// Most is the number of failed attempts after which the job is dead, and Backoff the wait after the first
+	// of them: the app's own (sync.retry), else the queue's. Each further wait is four times as long, a day
+	// at most.
+	Most    int
+	Backoff time.Duration
 	// Deadline is when the attempt must be done; TrustedUntil is until when the claim stands if it
 	// is never renewed. Both are on this machine's clock.
 	Deadline, TrustedUntil time.Time
@@ -87,7 +92,37 @@ func (q *Queue) Claim(ctx context.Context, id job.ID, attempt int, machine strin
 			return nil, fmt.Errorf("decode catalog entry of %s: %w", j.App, err)
 		}
 	}
+	c.Most, c.Backoff = q.patience(c.Entry)
 	return c, nil
+}
+
+// patience says how often a job is tried, and how long the first wait is.
+func (q *Queue) patience(e *catalog.Entry) (most int, backoff time.Duration) {
+	most, backoff = q.Times.Failed, q.Times.Backoff
+	if e == nil {
+		return most, backoff
+	}
+	if e.Retry.Limit > 0 {
+		most = e.Retry.Limit
+	}
+	if e.Retry.BackoffMS > 0 {
+		backoff = time.Duration(e.Retry.BackoffMS) * time.Millisecond
+	}
+	return most, backoff
+}
+
+// mostBackoff bounds the wait between two attempts.
+const mostBackoff = 24 * time.Hour
+
+// Wait is how long the job waits after an attempt that fails now.
+func (c *Claim) Wait() time.Duration {
+	wait := c.Backoff
+	for range c.FailedAttempts {
+		if wait = 4 * wait; wait >= mostBackoff {
+			return mostBackoff
+		}
+	}
+	return min(wait, mostBackoff)
 }
 
 // wishOf reads the newest wish. A half that was deployed already, and so was cleared, is still
@@ -191,8 +226,8 @@ func (q *Queue) GiveBack(ctx context.Context, c *Claim, g GiveBack) (retrying bo
 	case after <= 0:
 		sort = "lost"
 	}
-	state, err := q.run(ctx, "giveback.lua", string(c.Job.ID), fence(c), sort, q.Times.Failed, q.Times.Lost, after,
-		q.Times.Backoff.Milliseconds(), q.Times.keep(), g.Detail).Text()
+	state, err := q.run(ctx, "giveback.lua", string(c.Job.ID), fence(c), sort, c.Most, q.Times.Lost, after,
+		c.Backoff.Milliseconds(), q.Times.keep(), g.Detail).Text()
 	if err != nil {
 		return false, fmt.Errorf("give back job %s: %w", c.Job.ID, err)
 	}
@@ -206,7 +241,7 @@ func (q *Queue) GiveBack(ctx context.Context, c *Claim, g GiveBack) (retrying bo
 // reports false, and counts nothing, when it must not: the attempts are spent, the job was
 // cancelled, a newer wish is parked, or the claim does not stand. Then call GiveBack.
 func (q *Queue) Retry(ctx context.Context, c *Claim, detail string) (again bool, err error) {
-	n, err := q.run(ctx, "retry.lua", string(c.Job.ID), fence(c), q.Times.Failed, c.FailedAttempts+1, detail).Int()
+	n, err := q.run(ctx, "retry.lua", string(c.Job.ID), fence(c), c.Most, c.FailedAttempts+1, detail).Int()
 	if err != nil {
 		return false, fmt.Errorf("retry job %s: %w", c.Job.ID, err)
 	}

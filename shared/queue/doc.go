@@ -8,7 +8,8 @@
 // script, so nobody ever sees half of one:
 //
 //	Push      new jobs, the halves that they wish, and the delivery's answer, at once
-//	TakeMany  waiting → launching: attempt + 1, and a deadline for the machine to claim it
+//	TakeMany  waiting → launching: attempt + 1, and a deadline for the machine to claim it; waiting →
+//	          delayed while an app that it depends on is to be deployed before
 //	Unlaunch  launching → waiting: it is certain that no machine was made; spends no attempt
 //	Claim     launching → claimed: a fencing number; refused to every machine but the right one
 //	Hold      renews a claim, and says whether it still stands
@@ -38,6 +39,23 @@
 // A destroy follows from the config, and so a push to the source does not overtake it. A plan reads
 // only: it has a subject of its own and waits for nobody.
 //
+// # Dependencies
+//
+// An app may depend on others, of its tree or of another one. A deploy of it is launched when each of
+// them has been deployed well at this wish or a later one (by the order of the jobs), or has nothing to
+// do: no deploy that has not ended, and the last one ended well. So a push that changes both deploys
+// them in their order, and pushes to the one that never cease do not starve the other. A name that no
+// tree has is no obstacle.
+//
+// Until then the job is delayed, in no stream, and costs neither a machine nor an attempt; waits says for
+// which app. The script that ends a deploy, however it ends, lets those that wait for its app be looked at
+// again; the time in due is only the longest wait. When the other's last deploy ended badly, the job
+// fails without an attempt, and so do those that wait for it; when a later deploy of the other ends well,
+// the same script lets them wait again, unless their own app has had another job since: nobody has to
+// push again. So an ended job that has waits may come back, and is kept for as long as eight ended ones.
+// One that was never deployed and has no job is waited for ten minutes. A circle, which two trees may
+// make that know half of it each, is rejected, and comes back likewise when it was opened.
+//
 // # Layout
 //
 // The layout is public, versioned by flycd:schema (this is version 1), under one prefix. Nothing
@@ -50,13 +68,16 @@
 //	flycd:active              zset    launching and claimed jobs by deadline (ms)
 //	flycd:delayed             zset    delayed jobs by the time that they wait again (ms)
 //	flycd:job:<id>            hash    job (JSON), kind, subject, state, stream, entry, attempt,
-//	                                  failed, lost, machine, fence, queued launched claimed ended due entered
-//	                                  deadline (ms), time before after (order), side, cancel, result
+//	                                  failed, lost, machine, fence, queued launched claimed ended due since
+//	                                  entered deadline (ms), time before after (order), side, cancel, waits,
+//	                                  result
 //	                                  (JSON), detail, digest, commits, image, release, superseded_by
 //	flycd:log:<id>            stream  field line; about 10,000 lines
 //	flycd:app:<name>          hash    active, next (what waits or is parked), their kinds, fence,
 //	                                  last, last_outcome, result and judged (JSON), digests, commits,
-//	                                  image, release, hold (why auto-sync is off), config (its tree)
+//	                                  image, release, hold (why auto-sync is off), config (its tree),
+//	                                  done (newest order time that was deployed well), trouble (how the last
+//	                                  deploy ended, where that was badly)
 //	flycd:plan:<name>         hash    active and next of an app's plan jobs
 //	flycd:config:<id>         hash    the same for a config tree or a fan-out, with generation,
 //	                                  last_generation, commit and order_…
@@ -64,6 +85,8 @@
 //	                                  with …_time, …_before, …_after, …_job, …_tie; force
 //	flycd:catalog:<id>        hash    generation → when it was begun (ms)
 //	flycd:catalog:<id>:<n>    hash    app → entry (JSON) of generation n
+//	flycd:needs:<id>:<n>      hash    app → the apps that it depends on, in generation n
+//	flycd:waits:<app>         set     jobs that wait for the app, or ended because it was not deployed
 //	flycd:repo:<repo>@<ref>   hash    "<n> <app> <config id>" → route (JSON)
 //	flycd:trees:<repo>@<ref>  hash    config id → route (JSON)
 //	flycd:delivery:<guid>     string  the answer that was given; 96 h

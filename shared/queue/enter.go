@@ -35,5 +35,6 @@ func (q *Queue) Enter(ctx context.Context, j job.Job, process string) (*Claim, e
 		return nil, err
 	}
 	c.Wish, c.config, c.source, c.force = Wish{}, "", "", ""
+	c.Most = q.Times.Failed
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -76,8 +77,9 @@ func entryArgs(e catalog.Entry) (args []any, size int, err error) {
 		return nil, 0, fmt.Errorf("encode route of %s: %w", e.App, err)
 	}
 	keys := catalog.EntryKeys(e)
-	args = []any{e.App, body, len(keys)}
-	size = len(e.App) + len(body)
+	needs := strings.Join(e.DependsOn, " ")
+	args = []any{e.App, body, needs, len(keys)}
+	size = len(e.App) + len(body) + len(needs)
 	for _, k := range keys {
 		args = append(args, k, route)
 		size += len(k) + len(route)
@@ -159,7 +161,7 @@ func (q *Queue) dropGeneration(ctx context.Context, id, n string) error {
 		return err
 	}
 	_, err = q.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Unlink(ctx, key)
+		p.Unlink(ctx, key, q.key("needs", id)+":"+n)
 		p.HDel(ctx, q.key("catalog", id), n)
 		return nil
 	})

@@ -38,6 +38,9 @@ type Record struct {
 	// Detail says why the latest attempt ended as it did.
 	Detail       string `json:"detail,omitempty"`
 	SupersededBy job.ID `json:"superseded_by,omitempty"`
+	// WaitsFor is the app that the job's own app depends on and that has to be deployed well before; also
+	// where the job ended because it was not.
+	WaitsFor string `json:"waits_for,omitempty"`
 	// Cancel is true when a person called an active job off.
 	Cancel bool `json:"cancel,omitempty"`
 	// Result is zero until the job ended.
@@ -119,7 +122,7 @@ func record(h map[string]string) (Record, bool) {
 	r := Record{
 		Job: j, State: h["state"], Attempt: int(integer(h["attempt"])), FailedAttempts: int(integer(h["failed"])),
 		Lost: int(integer(h["lost"])), Machine: h["machine"], Entry: h["entry"], Fence: integer(h["fence"]),
-		Detail: h["detail"], SupersededBy: job.ID(h["superseded_by"]), Cancel: h["cancel"] != "",
+		Detail: h["detail"], SupersededBy: job.ID(h["superseded_by"]), Cancel: h["cancel"] != "", WaitsFor: h["waits"],
 		Queued: moment(h["queued"]), Launched: moment(h["launched"]), Claimed: moment(h["claimed"]),
 		Ended: moment(h["ended"]), Due: moment(h["due"]), Deadline: moment(h["deadline"]),
 	}

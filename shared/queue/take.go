@@ -40,7 +40,7 @@ func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(),
-			takeEntries, rand.Text(), n).Slice()
+			takeEntries, rand.Text(), n, q.Times.Needed.Milliseconds(), q.Times.keep()).Slice()
 		if err != nil {
 			return nil, fmt.Errorf("take jobs: %w", err)
 		}

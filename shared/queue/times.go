@@ -22,6 +22,9 @@ type Times struct {
 	// Keep is how long an ended job, its log and a delivery's answer stay. Forges redeliver for
 	// three days.
 	Keep time.Duration
+	// Needed is how long a deploy waits for an app that it depends on, that was never deployed and that has
+	// no job.
+	Needed time.Duration
 	// Generation is how long an unfinished generation of a config tree claims its apps.
 	Generation time.Duration
 	// Failed and Lost are the most attempts of either sort.
@@ -40,6 +43,7 @@ func DefaultTimes() Times {
 		Backoff:    10 * time.Second,
 		Unlaunch:   2 * time.Second,
 		Keep:       96 * time.Hour,
+		Needed:     10 * time.Minute,
 		Generation: time.Hour,
 		Failed:     3,
 		Lost:       10,

@@ -26,6 +26,10 @@ local function check(id)
   if (j.state == 'delayed') ~= (in_delayed and true or false) then broken(id, 'is ' .. j.state .. ', the delayed set differs') end
   local entered = redis.call('HGET', P .. 'job:' .. id, 'entered') -- such a job never waits
   if (j.state == 'waiting' or active(j.state) and not entered) ~= (queued and true or false) then broken(id, 'is ' .. j.state .. ', its entry differs') end
+  if j.waits ~= '' then
+    if redis.call('SISMEMBER', P .. 'waits:' .. j.waits, id) == 0 then broken(id, 'waits for ' .. j.waits .. ', which does not know') end
+    if j.state ~= 'delayed' and j.state ~= 'failed' and j.state ~= 'rejected' then broken(id, 'is ' .. j.state .. ' and waits for ' .. j.waits) end
+  end
   if j.state == 'parked' and not s[1] then broken(id, 'is parked behind nothing') end
   if j.state == 'waiting' and s[1] then broken(id, 'waits although ' .. s[1] .. ' is active') end
   if (redis.call('TTL', P .. 'job:' .. id) > 0) ~= (ended[j.state] or false) then broken(id, 'is ' .. j.state .. ', its TTL differs') end
@@ -36,6 +40,17 @@ repeat
   local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. 'job:*', 'COUNT', 1000)
   cursor = reply[1]
   for _, key in ipairs(reply[2]) do check(string.sub(key, #P + 5)) end
+until cursor == '0'
+
+repeat
+  local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. 'waits:*', 'COUNT', 1000)
+  cursor = reply[1]
+  for _, key in ipairs(reply[2]) do
+    for _, id in ipairs(redis.call('SMEMBERS', key)) do
+      local j = load(id)
+      if j and P .. 'waits:' .. j.waits ~= key then broken(id, 'is in ' .. key .. ' and waits for ' .. j.waits) end
+    end
+  end
 until cursor == '0'
 
 for _, stream in ipairs({ 'jobs', 'jobs:low' }) do

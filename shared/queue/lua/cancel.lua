@@ -1,4 +1,5 @@
--- cancel calls a job off: one that waits ends at once, an active one is told at its next hold.
+-- cancel calls a job off: one that waits ends at once, an active one is told at its next hold. One that
+-- ended for the sake of another app does not come back.
 --
 -- ARGV[1]  id
 -- ARGV[2]  seconds that an ended job is kept
@@ -10,7 +11,10 @@ if active(j.state) then
   redis.call('HSET', P .. 'job:' .. j.id, 'cancel', 1)
   return j.state
 end
-if not pending(j.state) then return j.state end
+if not pending(j.state) then
+  unwait(j)
+  return j.state
+end
 local s = P .. j.subject
 withdraw(j)
 if redis.call('HGET', s, 'next') == j.id then redis.call('HDEL', s, 'next', 'next_kind') end

@@ -26,13 +26,13 @@ end
 -- load reads what the moves need of a job; nil when there is none or it is no hash.
 local function load(id)
   local m = redis.pcall('HMGET', P .. 'job:' .. id, 'state', 'stream', 'entry', 'subject', 'kind', 'attempt',
-    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline', 'side')
+    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline', 'side', 'waits')
   if m.err or not m[1] or not m[4] then return nil end
   return {
     id = id, state = m[1], stream = m[2] or 'jobs', entry = m[3] or '', subject = m[4], kind = m[5] or '',
     attempt = tonumber(m[6]) or 0, failed = tonumber(m[7]) or 0, lost = tonumber(m[8]) or 0,
     machine = m[9] or '', fence = m[10] or '', time = tonumber(m[11]) or 0, before = m[12] or '',
-    after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0, side = m[16] or '',
+    after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0, side = m[16] or '', waits = m[17] or '',
   }
 end
 
@@ -70,8 +70,18 @@ local function unqueue(j)
   j.entry = ''
 end
 
+-- unwait ends a job's wait for another app.
+local function unwait(j)
+  if j.waits == '' then return end
+  redis.call('SREM', P .. 'waits:' .. j.waits, j.id)
+  redis.call('HDEL', P .. 'job:' .. j.id, 'waits')
+  j.waits = ''
+end
+
 -- enqueue makes a job waiting: a new entry, which holds only its id.
 local function enqueue(j)
+  if j.waits ~= '' then redis.call('HDEL', P .. 'job:' .. j.id, 'detail') end
+  unwait(j)
   j.entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
   redis.call('HSET', P .. 'job:' .. j.id, 'state', 'waiting', 'entry', j.entry)
   event(j.id, j.subject, 'waiting')
@@ -79,19 +89,79 @@ end
 
 -- park lets a job wait, in no stream, until its subject is free.
 local function park(j)
+  unwait(j)
   redis.call('HSET', P .. 'job:' .. j.id, 'state', 'parked', 'entry', '')
   event(j.id, j.subject, 'parked')
+end
+
+-- holder gives the active job of a subject. A job that is gone, with the server's memory or by
+-- hand, holds nothing.
+local function holder(subject)
+  local id = redis.call('HGET', P .. subject, 'active')
+  if not id then return nil end
+  local j = load(id)
+  if j and active(j.state) then return id end
+  redis.call('HDEL', P .. subject, 'active', 'active_kind')
+  return nil
+end
+
+-- revive lets a job that ended for the sake of another app wait again, unless its own app has had
+-- another job since.
+local function revive(j)
+  local s = redis.call('HMGET', P .. j.subject, 'last', 'next')
+  if s[1] ~= j.id or s[2] or holder(j.subject) then return unwait(j) end
+  redis.call('HDEL', P .. 'job:' .. j.id, 'ended', 'since')
+  redis.call('PERSIST', P .. 'job:' .. j.id)
+  redis.call('PERSIST', P .. 'log:' .. j.id)
+  redis.call('HSET', P .. j.subject, 'next', j.id, 'next_kind', j.kind)
+  enqueue(j)
+end
+
+-- wake lets those jobs be looked at again that wait for an app, and, when that has been deployed well,
+-- those that ended because it had not.
+local function wake(name, done)
+  local key = P .. 'waits:' .. name
+  for _, id in ipairs(redis.call('SMEMBERS', key)) do
+    local j = load(id)
+    if not j or j.waits ~= name then
+      redis.call('SREM', key, id)
+    elseif j.state == 'delayed' then
+      redis.call('ZREM', P .. 'delayed', id)
+      if holder(j.subject) then park(j) else enqueue(j) end
+    elseif done then
+      revive(j)
+    end
+  end
+end
+
+-- tell notes how a deploy ended, for the apps that depend on its app, and lets them go on. A person's
+-- own process deploys what nobody pushed, and so answers no push.
+local function tell(j, outcome)
+  if j.kind ~= 'deploy' then return end
+  local s, done = P .. j.subject, outcome == 'created' or outcome == 'updated' or outcome == 'unchanged'
+  if done then
+    redis.call('HDEL', s, 'trouble')
+    if redis.call('HEXISTS', P .. 'job:' .. j.id, 'entered') == 0 then
+      redis.call('HSET', s, 'done', text(math.max(tonumber(redis.call('HGET', s, 'done')) or 0, j.time)))
+    end
+  elseif outcome == 'failed' or outcome == 'rejected' then
+    redis.call('HSET', s, 'trouble', outcome)
+  end
+  wake(string.match(j.subject, ':(.*)'), done)
 end
 
 -- shut ends a job without an event: nothing of it stays queued, and it may be tidied up after ttl
 -- seconds. by is the job that took its place, or ''.
 local function shut(j, outcome, at, ttl, by)
   unqueue(j)
+  unwait(j)
   if j.state == 'delayed' then redis.call('ZREM', P .. 'delayed', j.id) end
   local key = P .. 'job:' .. j.id
   redis.call('HSET', key, 'state', outcome, 'entry', '', 'ended', text(at), 'superseded_by', by)
   redis.call('EXPIRE', key, ttl)
   if j.attempt > 0 then redis.call('EXPIRE', P .. 'log:' .. j.id, ttl) end
+  -- one that was superseded leaves another deploy of the app
+  if by == '' then tell(j, outcome) end
 end
 
 -- close ends a job whose subject, if it was active, is free already.
@@ -112,17 +182,6 @@ local function dead(j, why, at, ttl)
   redis.call('XADD', P .. 'dead', 'MAXLEN', '~', '10000', '*', 'job', j.id, 'subject', j.subject, 'why', why)
   redis.call('HSET', P .. j.subject, 'last', j.id, 'last_outcome', 'failed')
   close(j, 'failed', at, ttl)
-end
-
--- holder gives the active job of a subject. A job that is gone, with the server's memory or by
--- hand, holds nothing.
-local function holder(subject)
-  local id = redis.call('HGET', P .. subject, 'active')
-  if not id then return nil end
-  local j = load(id)
-  if j and active(j.state) then return id end
-  redis.call('HDEL', P .. subject, 'active', 'active_kind')
-  return nil
 end
 
 -- free ends the hold that an active job has on its subject.

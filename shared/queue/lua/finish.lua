@@ -37,7 +37,7 @@ if j.kind == 'deploy' or j.kind == 'sync' then
   if ARGV[6] ~= '' then redis.call('HSET', s, 'judged', ARGV[4]) end
   if ARGV[6] == '1' then redis.call('HDEL', s, 'hold') end
 elseif j.kind == 'destroy' and ARGV[6] == '1' then
-  redis.call('HDEL', s, 'result', 'judged', 'hold')
+  redis.call('HDEL', s, 'result', 'judged', 'hold', 'done', 'trouble')
   for i = 1, #facts, 2 do redis.call('HDEL', s, facts[i]) end
 end
 if ARGV[3] == 'failed' then dead(j, ARGV[11], at, ttl) else close(j, ARGV[3], at, ttl) end

@@ -12,7 +12,7 @@
 -- Returns  the job's new state (waiting, delayed, superseded, failed, cancelled), or '' when the
 --          fence is not the current one. Safe to repeat: until the next attempt the fence stays.
 --
--- Backoff of the nth failed attempt: first × 4^(n-1). A cancelled job ends here.
+-- Backoff of the nth failed attempt: first × 4^(n-1), a day at most. A cancelled job ends here.
 
 local j = load(ARGV[1])
 if not j or j.fence ~= ARGV[2] or j.fence == '' then return '' end
@@ -30,6 +30,7 @@ if ARGV[3] == 'failed' then
     follow(j.subject)
     return 'failed'
   end
-  if wait < 0 then wait = tonumber(ARGV[7]) * 4 ^ (failed - 1) end
+  if wait < 0 then wait = math.min(tonumber(ARGV[7]) * 4 ^ (failed - 1), 86400000) end
 end
+if ARGV[3] == '' then redis.call('HSET', P .. 'job:' .. j.id, 'detail', ARGV[9]) end
 return back(j, at + math.max(wait, 0), at, ttl)

@@ -3,7 +3,7 @@
 -- ARGV[1]  config id
 -- ARGV[2]  generation
 -- ARGV[3]  milliseconds after which an unfinished generation of another tree claims nothing more
--- ARGV[4…] per entry: app, JSON, number of routes, then per route: route ref, JSON
+-- ARGV[4…] per entry: app, JSON, the apps that it depends on, number of routes, then per route: route ref, JSON
 -- Returns  {app, config id that holds it, …} for the entries that were not written.
 --
 -- An app belongs to one tree. The claim moves when the tree that has it no longer names it.
@@ -26,7 +26,7 @@ end
 
 local conflicts, i = {}, 4
 while i <= #ARGV do
-  local app, json, routes = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  local app, json, needs, routes = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local owner = redis.call('HGET', P .. 'app:' .. app, 'config')
   if owner and owner ~= id and holds(owner, app) then
     conflicts[#conflicts + 1] = app
@@ -34,11 +34,12 @@ while i <= #ARGV do
   else
     if owner ~= id then redis.call('HSET', P .. 'app:' .. app, 'config', id) end
     redis.call('HSET', P .. 'catalog:' .. id .. ':' .. generation, app, json)
+    if needs ~= '' then redis.call('HSET', P .. 'needs:' .. id .. ':' .. generation, app, needs) end
     for r = 1, routes do
-      local at_ref = i + 1 + 2 * r
+      local at_ref = i + 2 + 2 * r
       redis.call('HSET', P .. 'repo:' .. ARGV[at_ref], generation .. ' ' .. app .. ' ' .. id, ARGV[at_ref + 1])
     end
   end
-  i = i + 3 + 2 * routes
+  i = i + 4 + 2 * routes
 end
 return conflicts

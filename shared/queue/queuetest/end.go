@@ -3,6 +3,7 @@ package queuetest
 import (
 	"time"
 
+	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
 )
@@ -18,6 +19,8 @@ func endLaws() []Law {
 		{"LostAttemptsAreLimited", lostAttemptsAreLimited},
 		{"ClosedWindowCountsNothing", closedWindowCountsNothing},
 		{"BackoffGrowsFourfold", backoffGrowsFourfold},
+		{"BackoffIsADayAtMost", backoffIsADayAtMost},
+		{"AppsOwnRetryCounts", appsOwnRetryCounts},
 		{"GiveBackIsSafeToRepeat", giveBackIsSafeToRepeat},
 		{"GivenBackJobYieldsToTheParkedWish", givenBackJobYieldsToTheParkedWish},
 		{"GivenBackJobOutlivesAnOlderParkedWish", givenBackJobOutlivesAnOlderParkedWish},
@@ -134,8 +137,46 @@ func closedWindowCountsNothing(w *world) {
 		w.giveBack(w.start(j), queue.GiveBack{After: time.Millisecond}, true)
 		w.release(j)
 	}
+	w.giveBack(w.start(j), queue.GiveBack{After: time.Hour, Detail: "waits for its window"}, true)
 	r := w.record(j)
 	w.is("lost and failed", r.Lost+r.FailedAttempts, 0)
+	w.is("state", r.State, queue.Delayed)
+	w.is("detail", r.Detail, "waits for its window")
+}
+
+func backoffIsADayAtMost(w *world) {
+	w.q.Times.Backoff = 40 * time.Hour
+	j := source("web", "", "c1", 1000)
+	w.push("waiting", j)
+	c := w.start(j)
+	w.is("wait", c.Wait(), 24*time.Hour)
+	w.giveBack(c, queue.GiveBack{Failed: true}, true)
+	w.is("backoff", time.Until(w.record(j).Due).Round(time.Minute), 24*time.Hour)
+}
+
+func appsOwnRetryCounts(w *world) {
+	c := tree("")
+	list := entries("web", "api")
+	list[0].Retry = catalog.Retry{Limit: 5, BackoffMS: time.Minute.Milliseconds()}
+	list[1].Retry = catalog.Retry{Limit: 1}
+	gen, _ := w.write(c, list)
+	w.turn(c, gen, 1000, true)
+	web, api := source("web", "", "c1", 1000), source("api", "", "c1", 1000)
+	w.push("waiting waiting", web, api)
+	held, once := w.start(web), w.start(api)
+	w.giveBack(once, queue.GiveBack{Failed: true, Detail: "once"}, false)
+	w.dead(api, "once")
+	for n, wait := range []time.Duration{time.Minute, 4 * time.Minute, 16 * time.Minute} {
+		w.is("wait", held.Wait(), wait)
+		again, err := w.q.Retry(w.ctx, held, "flaky")
+		w.must(err)
+		w.is("again", again, true)
+		w.is("failed attempts", w.record(web).FailedAttempts, n+1)
+	}
+	w.giveBack(held, queue.GiveBack{Failed: true}, true)
+	w.is("fourth wait", time.Until(w.record(web).Due).Round(time.Minute), 64*time.Minute)
+	held.Backoff, held.FailedAttempts = time.Hour, 60
+	w.is("longest wait", held.Wait(), 24*time.Hour)
 }
 
 func backoffGrowsFourfold(w *world) {

@@ -165,8 +165,10 @@ func (w *world) state(j job.Job, want string) {
 	w.is("state of "+j.Reason, w.record(j).State, want)
 }
 
-func (w *world) web() queue.AppState {
-	a, _, err := w.q.AppState(w.ctx, "web")
+func (w *world) web() queue.AppState { return w.app("web") }
+
+func (w *world) app(name string) queue.AppState {
+	a, _, err := w.q.AppState(w.ctx, name)
 	w.must(err)
 	return a
 }
