@@ -153,11 +153,21 @@ type IP struct {
 type Inputs struct {
 	// Files holds the content of files that the manifest names (files.local_path, compose and
 	// machine_config files), by the path as it is written there.
+	// One that is there and nil is known to be in the app's source, which is not at hand.
 	Files map[string][]byte
+	// Lenient turns what has no effect into warnings, where the manifest's reader does the same.
+	Lenient bool
 }
 
-// FilesOf lists the paths that Translate will look up in Inputs.Files, in a stable order.
+// FilesOf lists the paths that Translate will look up in Inputs.Files, in a stable order. They are as
+// the manifest writes them: relative to the app's source, else to the manifest's folder. Of several compose
+// files that may be there, only one has to be.
 func FilesOf(app *manifest.App) []string { return filesOf(app) }
+
+// FilesIn lists the further paths that files name in turn, given the contents of those that FilesOf
+// lists: a machine_config file's local_path, and the files that a compose file mounts. What they name
+// is not asked again.
+func FilesIn(app *manifest.App, files map[string][]byte) []string { return filesIn(app, files) }
 
 // Translate gives what Fly should hold for app. It is pure: the same app and inputs give the same
 // target. The machine configs are those that flyctl would send (golden/machine-config), but for

@@ -145,6 +145,16 @@ func (t *translator) bad(key, format string, args ...any) {
 	t.problems = append(t.problems, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 }
 
+// ignored notes what flyctl accepts and leaves out in silence. It is a problem, or where people are lenient
+// a warning.
+func (t *translator) ignored(key, format string, args ...any) {
+	if t.in.Lenient {
+		t.warn(key, format, args...)
+		return
+	}
+	t.bad(key, format, args...)
+}
+
 // warn notes what is understood but has no effect.
 func (t *translator) warn(key, format string, args ...any) {
 	t.warnings = append(t.warnings, key+": "+fmt.Sprintf(format, args...))

@@ -85,17 +85,16 @@ func TestBadValuesAreNamed(t *testing.T) {
 		{`restart.policy: is "maybe"`, func(a *manifest.App) { a.Restart = []manifest.Restart{{Policy: "maybe"}} }},
 		{`statics.guest_path: is "public"`, func(a *manifest.App) { a.Statics = []manifest.Static{{GuestPath: "public", URLPrefix: "/"}} }},
 		{`files.guest_path: is "x"`, func(a *manifest.App) { a.Files = []manifest.File{{GuestPath: "x", RawValue: "y"}} }},
-		{"files: /x has no content", func(a *manifest.App) { a.Files = []manifest.File{{GuestPath: "/x"}} }},
 		{`files.local_path: there is no file "y"`, func(a *manifest.App) { a.Files = []manifest.File{{GuestPath: "/x", LocalPath: "y"}} }},
 		{"network.ips.private: does not go with v: v4", func(a *manifest.App) { a.Network.IPs = []manifest.IP{{V: "v4", Private: true}} }},
 		{`network.ips.v: is "v5"`, func(a *manifest.App) { a.Network.IPs = []manifest.IP{{V: "v5"}} }},
 		{"machine_config: is neither a JSON object nor a file", func(a *manifest.App) { a.MachineConfig = "x.json" }},
 		{"machine_config: is not a machine config in JSON", func(a *manifest.App) { a.MachineConfig = `{"env": 1}` }},
-		{`container: machine_config has no container "b"`, func(a *manifest.App) {
+		{`container: there is no container "b"`, func(a *manifest.App) {
 			a.MachineConfig, a.Container = `{"containers":[{"name":"a"}]}`, "b"
 		}},
 		{`machine_config.containers: container "b" has no image`, func(a *manifest.App) { a.MachineConfig = `{"containers":[{"name":"a"},{"name":"b"}]}` }},
-		{"build.compose: is not understood yet", func(a *manifest.App) { a.Build = &manifest.Build{Compose: &manifest.Compose{}} }},
+		{"build.compose: there is no compose.yaml or compose.yml or docker-compose.yaml or docker-compose.yml", func(a *manifest.App) { a.Build = &manifest.Build{Compose: &manifest.Compose{}} }},
 		{`deploy_params: --vm-cpus is "many"`, func(a *manifest.App) { a.DeployParams = []string{"--vm-cpus", "many"} }},
 	}
 	for _, row := range table {
