@@ -10,10 +10,10 @@ import (
 )
 
 // newAddons are the services that are to be made: those that are not there, or not ready yet.
-func newAddons(o Observed, t machine.Target) []machine.Addon {
+func newAddons(o Observed, want Intent) []machine.Addon {
 	var all []machine.Addon
-	for _, a := range t.Addons {
-		if a.From == "" && !slices.ContainsFunc(o.Addons, func(have Addon) bool { return have.Type == a.Type && have.Name == a.Name && have.Ready }) {
+	for _, a := range want.Target.Addons {
+		if a.From == "" && !slices.Contains(want.Made, a) && !slices.ContainsFunc(o.Addons, func(have Addon) bool { return have.Type == a.Type && have.Name == a.Name && have.Ready }) {
 			all = append(all, a)
 		}
 	}

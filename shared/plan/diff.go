@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	flygo "github.com/superfly/fly-go"
 
 	"github.com/gigurra/flycd/shared/machine"
 )
@@ -15,6 +18,7 @@ import (
 // The error is a sentence for a person: what is wanted cannot be reached from what is there. A
 // *Refused is one that the manifest has to change for; no attempt can help it.
 func Diff(o Observed, want Intent) (Plan, error) {
+	o = ordered(o)
 	all, err := decideAll(o, want)
 	if err != nil {
 		return Plan{}, err
@@ -50,7 +54,7 @@ func decideAll(o Observed, want Intent) (*decisions, error) {
 	members := membersOf(o, want.Target)
 	have := members.wanted()
 	all := &decisions{
-		notes: slices.Concat(notesOf(o, want), members.notes), addons: newAddons(o, want.Target), commands: newCommander(o, want, have),
+		notes: slices.Concat(notesOf(o, want), members.notes), addons: newAddons(o, want), commands: newCommander(o, want, have),
 	}
 	d := newDecider(o, want)
 	var err error
@@ -86,6 +90,16 @@ func decideAll(o Observed, want Intent) (*decisions, error) {
 	}
 	all.notes = append(all.notes, all.kept.notes...)
 	return all, nil
+}
+
+// ordered makes the plan the same in whatever order Fly lists things.
+func ordered(o Observed) Observed {
+	o.Machines = sorted(o.Machines)
+	o.Volumes, o.IPs, o.Certs = slices.Clone(o.Volumes), slices.Clone(o.IPs), slices.Clone(o.Certs)
+	slices.SortStableFunc(o.Volumes, func(a, b flygo.Volume) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(o.IPs, func(a, b IP) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortStableFunc(o.Certs, func(a, b Cert) int { return strings.Compare(a.Hostname, b.Hostname) })
+	return o
 }
 
 // refuseUnchecked keeps a bluegreen deploy from switching over to machines of which nothing is known, as

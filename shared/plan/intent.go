@@ -26,8 +26,9 @@ type Intent struct {
 	First bool
 	// Given are the secrets that this attempt has set already. Fly's answer to that is a digest that no
 	// machine knows yet, so Diff could not tell otherwise. Ran are the names of the commands that it has
-	// run. After fills both in.
+	// run, and Made the services that it has made. After fills them in.
 	Given, Ran []string
+	Made       []machine.Addon
 	// Confirm is a person's word that what is lost for good may go: volumes, databases, certificates,
 	// dedicated addresses. It works only together with Target.Prune (or Target.PruneIPs).
 	Confirm bool
@@ -50,10 +51,13 @@ type WantedSecret struct {
 // (Stage.Again).
 func (want Intent) After(done []Step) Intent {
 	want.Given, want.Ran = slices.Clone(want.Given), slices.Clone(want.Ran)
+	want.Made = slices.Clone(want.Made)
 	for _, step := range done {
 		switch s := step.(type) {
 		case SetSecrets:
 			want.Given = append(want.Given, s.Set...)
+		case CreateAddon:
+			want.Made = append(want.Made, s.Addon)
 		case RunCommand:
 			want.Ran = append(want.Ran, s.Name)
 		default:

@@ -15,7 +15,7 @@ import (
 // that Diff refuses gives a proof that nothing meets.
 func ProofOf(o Observed, want Intent) Proof {
 	proof := Proof{App: want.Target.App, WaitTimeout: want.Target.WaitTimeout}
-	all, err := decideAll(o, want)
+	all, err := decideAll(ordered(o), want)
 	if err != nil {
 		proof.Machines = []ProofMachine{{Impossible: err.Error()}}
 		return proof

@@ -67,7 +67,7 @@ func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
 		if !s.fresh && s.ignore.covers("secrets", name) {
 			continue
 		}
-		if err := s.decide(wanted[name], len(newAddons(o, want.Target)) > 0); err != nil {
+		if err := s.decide(wanted[name], len(newAddons(o, want)) > 0); err != nil {
 			return secrets{}, err
 		}
 	}

@@ -77,7 +77,9 @@ func (all *decisions) machines(p *Plan, want Intent) error {
 		surplus = append(surplus, steps(d.destroys)...)
 	}
 	p.add("schedules", mostParallel, scheduled)
-	p.add("surplus", mostParallel, append(surplus, steps(all.removed)...))
+	if p.add("surplus", mostParallel, append(surplus, steps(all.removed)...)) {
+		p.last().Again = all.kept.later
+	}
 	if want.First && all.new(want) {
 		seed, err := all.commands.once(SeedCommand, "seed", want.Target.SeedCommand)
 		if err != nil {
@@ -88,9 +90,9 @@ func (all *decisions) machines(p *Plan, want Intent) error {
 	return nil
 }
 
-// moves reports whether any machine gets another version.
+// moves reports whether any machine of a group is made or changed.
 func (all *decisions) moves() bool {
-	return slices.ContainsFunc(slices.Concat(all.groups, all.schedules), func(d decision) bool {
+	return slices.ContainsFunc(all.groups, func(d decision) bool {
 		return len(d.updates)+len(d.replaces)+len(d.creates)+len(d.greens) > 0
 	})
 }

@@ -19,7 +19,7 @@ func (p Plan) Summary() []string {
 
 // Line says in one line what a step does.
 func Line(step Step) string {
-	s := stepForm(step)
+	s := Describe(step)
 	line := s.Do
 	for _, part := range []string{s.Machine, s.Name} {
 		if part != "" {
@@ -48,15 +48,25 @@ func Line(step Step) string {
 // changeText gives what changed, for people: what FlyCD writes about itself is left out beside a real
 // change, and digests are shortened. The JSON form has everything.
 func changeText(all []Change) string {
-	shown := slices.DeleteFunc(slices.Clone(all), Change.bookkeeping)
-	if len(shown) == 0 {
-		shown = all
-	}
+	shown := Shown(all)
 	parts := make([]string, len(shown))
 	for i, c := range shown {
-		parts[i] = c.short().String()
+		parts[i] = c.String()
 	}
 	return strings.Join(parts, "; ")
+}
+
+// Shown gives the changes that people want to see: what FlyCD writes about itself is left out beside a
+// real change, and hashes are shortened.
+func Shown(all []Change) []Change {
+	shown := slices.DeleteFunc(slices.Clone(all), Change.bookkeeping)
+	if len(shown) == 0 {
+		shown = slices.Clone(all)
+	}
+	for i := range shown {
+		shown[i] = shown[i].short()
+	}
+	return shown
 }
 
 // bookkeeping reports whether the key is one that every deploy writes.

@@ -208,7 +208,7 @@ func pinned(m Machine) string {
 
 // remake creates a machine again that is gone.
 func (u *undo) remake(app string, old Machine) {
-	if _, ok := byID(u.now, old.ID); ok || old.Config == nil {
+	if _, ok := byID(u.now, old.ID); ok || old.Config == nil || old.ID == "" { // a canary has no id yet
 		return
 	}
 	config, _, err := pin(old)
@@ -243,7 +243,7 @@ func byID(o Observed, id string) (Machine, bool) {
 func ProofOfUndo(app string, begun []Step) Proof {
 	proof := Proof{App: app}
 	add := func(m Machine) {
-		if m.Config != nil {
+		if m.Config != nil && m.ID != "" {
 			proof.Machines = append(proof.Machines, proofOf(m, m.ProcessGroup(), m.ImageRef.Digest, m.Config))
 		}
 	}

@@ -16,9 +16,11 @@ type volumeSteps struct {
 	change  []Step
 	destroy []DestroyVolume
 	notes   []string
+	// later says that the plan has to be made again when the machines have gone that hold such a volume.
+	later bool
 }
 
-// volumes looks at the volumes that the wanted machines hold or are about to take, after the groups were
+// volumesOf looks at the volumes that the wanted machines hold or are about to take, after the groups were
 // decided.
 func (d *decider) volumesOf(all *decisions) (volumeSteps, error) {
 	var out volumeSteps
@@ -109,9 +111,10 @@ func (d *decider) loseVolumes(out *volumeSteps) {
 		}
 		title := fmt.Sprintf("volume %s (%s, %d GB in %s)", v.Name, v.ID, v.SizeGb, v.Region)
 		switch {
-		case v.IsAttached() && !d.leaves(v):
-		case v.IsAttached():
-			out.notes = append(out.notes, title+" is no longer mounted once its machine is gone, and is destroyed only after that, with --confirm")
+		case v.IsAttached() && !d.leaves(v): // somebody's machine holds it
+		case v.IsAttached() && d.want.Confirm:
+			out.later = true
+			out.notes = append(out.notes, title+" is destroyed after its machine")
 		case d.want.Confirm:
 			out.destroy = append(out.destroy, DestroyVolume{App: t.App, Volume: v, Why: "the manifest no longer names it"})
 		default:
