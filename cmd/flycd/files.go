@@ -14,7 +14,17 @@ import (
 // app's source first; where that is another repository, a file that is not here is left empty.
 func namedFiles(entry manifest.Entry) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for _, name := range machine.FilesOf(entry.App) {
+	if err := readNamed(entry, machine.FilesOf(entry.App), files); err != nil {
+		return nil, err
+	}
+	if err := readNamed(entry, machine.FilesIn(entry.App, files), files); err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+func readNamed(entry manifest.Entry, names []string, files map[string][]byte) error {
+	for _, name := range names {
 		content, err := fs.ReadFile(entry.FS, path.Join(entry.Dir, name))
 		switch {
 		case err == nil:
@@ -24,8 +34,8 @@ func namedFiles(entry manifest.Entry) (map[string][]byte, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			// machine.Translate says which key names it
 		default:
-			return nil, fmt.Errorf("read %s: %w", name, err)
+			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	return files, nil
+	return nil
 }

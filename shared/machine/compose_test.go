@@ -163,7 +163,8 @@ func TestMachineConfigKeysWithoutEffectAreRefused(t *testing.T) {
 		if err == nil || err.Error() != want && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %v", config, err)
 		}
-		_, err = machine.Translate(app, machine.Inputs{Lenient: true})
+		app.Lenient = true
+		_, err = machine.Translate(app, machine.Inputs{})
 		if lenient := strings.Contains(want, "no effect"); lenient != (err == nil) {
 			t.Errorf("%s: lenient gives %v", config, err)
 		}
@@ -180,10 +181,11 @@ func FuzzCompose(f *testing.F) {
 	f.Add([]byte("services: {a: , b: {1: 2}}\nx: &x [*x]"), "b")
 	f.Fuzz(func(t *testing.T, content []byte, container string) {
 		app, files := composeApp(container), map[string][]byte{"deploy/compose.yml": content}
+		app.Lenient = true
 		for _, name := range machine.FilesIn(app, files) {
 			files[name] = []byte{}
 		}
-		if target, err := machine.Translate(app, machine.Inputs{Files: files, Lenient: true}); err == nil && len(target.Groups) != 1 {
+		if target, err := machine.Translate(app, machine.Inputs{Files: files}); err == nil && len(target.Groups) != 1 {
 			t.Fatal("a group is lost")
 		}
 	})

@@ -155,8 +155,6 @@ type Inputs struct {
 	// machine_config files), by the path as it is written there.
 	// One that is there and nil is known to be in the app's source, which is not at hand.
 	Files map[string][]byte
-	// Lenient turns what has no effect into warnings, where the manifest's reader does the same.
-	Lenient bool
 }
 
 // FilesOf lists the paths that Translate will look up in Inputs.Files, in a stable order. They are as

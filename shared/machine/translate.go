@@ -148,7 +148,7 @@ func (t *translator) bad(key, format string, args ...any) {
 // ignored notes what flyctl accepts and leaves out in silence. It is a problem, or where people are lenient
 // a warning.
 func (t *translator) ignored(key, format string, args ...any) {
-	if t.in.Lenient {
+	if t.app.Lenient {
 		t.warn(key, format, args...)
 		return
 	}

@@ -37,7 +37,7 @@ func (r *reader) readApp(w walk, f manifestFile) appResult {
 	if n := a.out.nameNode; n != nil && n.Kind == yaml.ScalarNode && isLabel(n.Value) {
 		a.out.name = n.Value
 	}
-	app := new(App)
+	app := &App{Lenient: r.opts.Lenient}
 	d := &decoder{lenient: r.opts.Lenient, report: a.report, warn: a.warn}
 	r.app(d, tree, reflect.ValueOf(app).Elem())
 	settle(d, tree, app)

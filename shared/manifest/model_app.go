@@ -53,4 +53,7 @@ type App struct {
 	MachineChecks    []MachineCheck    `yaml:"machine_checks" doc:"Commands that must succeed in a machine of their own after a deploy."`
 	MachineConfig    string            `yaml:"machine_config" doc:"Machine configuration as JSON, or a file with it."`
 	Container        string            `yaml:"container" doc:"Container that gets the deploy's image."`
+
+	// Lenient is Options.Lenient: what has no effect is worth a warning, also where it is found later.
+	Lenient bool `yaml:"-"`
 }
