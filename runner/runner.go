@@ -124,6 +124,9 @@ func (r *Runner) work(ctx context.Context, claim *queue.Claim, book *logbook, lo
 		if err == nil {
 			return r.finish(ctx, claim, res, log)
 		}
+		if later := (deploy.Later{}); errors.As(err, &later) {
+			return r.later(ctx, claim, later, log)
+		}
 		log.WarnContext(ctx, "attempt ended", "error", err.Error())
 		again, err := r.failed(attempt, claim, err, deadline)
 		if !again {
@@ -140,15 +143,14 @@ func (r *Runner) deploy(ctx context.Context, d *deploy.Deployer, claim *queue.Cl
 			err = fmt.Errorf("FlyCD itself failed, which is a bug of FlyCD's: %v", p)
 		}
 	}()
-	return d.Deploy(ctx, RequestOf(claim, r.Queue.Times.Failed))
+	return d.Deploy(ctx, RequestOf(claim))
 }
 
-// RequestOf gives what a deployer needs to know of a claim. most is the number of failed attempts after
-// which a job is dead.
-func RequestOf(c *queue.Claim, most int) deploy.Request {
+// RequestOf gives what a deployer needs to know of a claim.
+func RequestOf(c *queue.Claim) deploy.Request {
 	return deploy.Request{
 		Job: c.Job, Config: c.Wish.Config, Source: c.Wish.Source, ConfigOrder: c.Wish.ConfigOrder, SourceOrder: c.Wish.SourceOrder,
-		Force: c.Wish.Force, Entry: c.Entry, Last: c.App.Result, Final: c.FailedAttempts+1 >= most,
+		Force: c.Wish.Force, Entry: c.Entry, Last: c.App.Result, Final: c.FailedAttempts+1 >= c.Most,
 	}
 }
 
@@ -171,6 +173,17 @@ func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result,
 	return r.record(ctx, func(ctx context.Context) error { return r.Queue.Finish(ctx, claim, res) })
 }
 
+// later gives back a job that is to be done at another time: nothing is counted.
+func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, log *slog.Logger) error {
+	why := NewRedactor(r.Secrets...).Redact(l.Why)
+	log.InfoContext(ctx, "later", "until", l.Until.UTC().Format(time.RFC3339), "why", why)
+	back := queue.GiveBack{After: max(time.Until(l.Until), time.Millisecond), Detail: why}
+	return r.record(ctx, func(ctx context.Context) error {
+		_, err := r.Queue.GiveBack(ctx, claim, back)
+		return err
+	})
+}
+
 // failed decides what follows an attempt without a result: nothing where the claim is gone; another
 // one on this machine where the wait for it fits the deadline; else the job is given back.
 func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, deadline time.Time) (again bool, err error) {
@@ -181,7 +194,7 @@ func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, de
 	back := queue.GiveBack{Detail: redacted}
 	if ctx.Err() == nil {
 		back.Failed = true
-		wait := r.backoff(claim)
+		wait := claim.Wait()
 		if time.Now().Add(wait).Add(2 * reserve).Before(deadline) {
 			again, err := r.Queue.Retry(ctx, claim, redacted)
 			if err == nil && again && pause(ctx, wait) {
@@ -200,15 +213,6 @@ func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, de
 		_, err := r.Queue.GiveBack(ctx, claim, back)
 		return err
 	})
-}
-
-// backoff is the wait before the next attempt: four times as long with each failed one.
-func (r *Runner) backoff(claim *queue.Claim) time.Duration {
-	wait := r.Queue.Times.Backoff
-	for range claim.FailedAttempts {
-		wait *= 4
-	}
-	return wait
 }
 
 // record tries until it worked or time is up. A claim that is lost has nothing to record.

@@ -80,7 +80,7 @@ func (s *Syncer) concerned(ctx context.Context, parent job.Job, half job.Half, r
 		}
 		jobs = append(jobs, child(parent, e, h))
 	}
-	return jobs, nil
+	return inOrder(jobs, entries), nil
 }
 
 // entriesOf gives the entries of the routes' apps that follow pushes.

@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -38,7 +40,7 @@ func (s *Syncer) pushChanged(ctx context.Context, j job.Job, at source.Commit, r
 	}
 	var jobs []job.Job
 	for _, e := range r.entries {
-		if !r.fresh[e.App] || !e.Auto && !j.Force {
+		if !r.fresh[e.App] || r.held[e.App] || !e.Auto && !j.Force {
 			continue
 		}
 		half := job.Half{
@@ -48,7 +50,21 @@ func (s *Syncer) pushChanged(ctx context.Context, j job.Job, at source.Commit, r
 			jobs = append(jobs, child(j, e, half))
 		}
 	}
-	return s.push(ctx, jobs)
+	return s.push(ctx, inOrder(jobs, r.entries))
+}
+
+// inOrder puts the jobs of apps behind those of the apps that they depend on: pushed in several chunks, a
+// dependency's job is there before it is looked for.
+func inOrder(jobs []job.Job, entries []catalog.Entry) []job.Job {
+	needs, place := catalog.Needs{}, map[string]int{}
+	for _, e := range entries {
+		needs[e.App] = e.DependsOn
+	}
+	for i, app := range needs.Order() {
+		place[app] = i
+	}
+	slices.SortStableFunc(jobs, func(a, b job.Job) int { return cmp.Compare(place[a.App], place[b.App]) })
+	return jobs
 }
 
 func (s *Syncer) statesOf(ctx context.Context, entries []catalog.Entry) (map[string]queue.AppState, error) {
@@ -76,11 +92,16 @@ func changed(states map[string]queue.AppState, app string, half job.Half) bool {
 	return half.Digest == "" || half.Digest != wished
 }
 
-// child makes the job that a sync wants done for an app. The same sync makes the same job.
+// child makes the job that a sync wants done for an app. The same sync of the same commit makes the same
+// job. What a person's sync wants, the person wants.
 func child(parent job.Job, e catalog.Entry, half job.Half) job.Job {
+	reason := job.BySync
+	if parent.ByHand() {
+		reason = parent.Reason
+	}
 	return job.Job{
 		ID: job.ChildID(parent.ID, job.Deploy, e.App, half.Commit), Kind: job.Deploy, App: e.App, Config: e.Config, Org: e.Org,
-		Half: half, Order: parent.Order, Reason: "sync", Delivery: parent.Delivery, Actor: parent.Actor,
+		Half: half, Order: parent.Order, Reason: reason, Delivery: parent.Delivery, Actor: parent.Actor,
 		Created: parent.Created, Force: parent.Force, Low: true,
 	}
 }

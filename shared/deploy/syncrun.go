@@ -1,11 +1,9 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"path"
-	"slices"
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
@@ -32,12 +30,15 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 	if err != nil {
 		return res, err
 	}
-	res.Warnings = append(res.Warnings, r.warnings...)
 	old, err := s.Index.Entries(ctx, req.Job.Config.ID())
 	if err != nil {
 		return res, err
 	}
 	gone := r.carryOver(old)
+	if err := s.warnOfUnknown(ctx, &r); err != nil {
+		return res, err
+	}
+	res.Warnings = append(res.Warnings, r.warnings...)
 	j := req.Job
 	if req.ConfigOrder != (job.Order{}) {
 		// the half that was read may be newer than the job
@@ -92,8 +93,11 @@ func (s *Syncer) commit(ctx context.Context, req Request) (source.Commit, error)
 
 // reading is what a sync found in a tree.
 type reading struct {
-	entries  []catalog.Entry
-	fresh    map[string]bool
+	entries []catalog.Entry
+	// fresh are the apps that were read, held those of them that must not be deployed now.
+	fresh, held map[string]bool
+	// needs are the dependencies of the apps that were read.
+	needs    catalog.Needs
 	problems manifest.Problems
 	refused  []string
 	warnings []string
@@ -111,52 +115,48 @@ func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (r
 	if len(read.Apps) == 0 && len(problems) > 0 {
 		return reading{}, job.Reject(problems)
 	}
-	r := reading{fresh: map[string]bool{}, problems: problems, unread: problems.HideApps() || len(read.Unread) > 0}
+	r := reading{
+		fresh: map[string]bool{}, held: map[string]bool{}, needs: needsOf(read.Apps),
+		problems: problems, unread: problems.HideApps() || len(read.Unread) > 0,
+	}
 	for _, p := range read.Warnings {
 		r.warnings = append(r.warnings, p.String())
 	}
 	for _, e := range read.Apps {
 		sum, err := ConfigDigest(e)
-		if err != nil {
+		if err := errors.Join(err, checkPolicy(e.App), circle(r.needs, e.App.Name)); err != nil {
 			r.problems = append(r.problems, manifest.Problem{Repo: e.Repo, File: e.File, App: e.App.Name, Text: err.Error()})
 			continue
 		}
 		r.entries = append(r.entries, entryOf(e, tree, at, sum))
 		r.fresh[e.App.Name] = true
 	}
+	r.holdBack()
 	return r, nil
 }
 
-// entryOf gives what the catalog keeps of an app.
-func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) catalog.Entry {
-	src := catalog.Source{}
-	if s := e.App.Source; s.Type == "git" {
-		src = catalog.Source{Repo: withoutLogin(s.Repo), Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
-		if s.Ref.Semver != "" {
-			src.Ref = "refs/tags/*"
+// warnOfUnknown warns of dependencies that no tree names: they are taken as deployed.
+func (s *Syncer) warnOfUnknown(ctx context.Context, r *reading) error {
+	named := map[string]bool{}
+	for _, e := range r.entries {
+		named[e.App] = true
+	}
+	for _, p := range r.problems {
+		named[p.App] = true
+	}
+	for _, app := range r.needs.Order() {
+		for _, other := range r.needs[app] {
+			if named[other] || r.unread {
+				continue
+			}
+			_, found, err := s.Index.Entry(ctx, other)
+			if err != nil {
+				return fmt.Errorf("look up app %s: %w", other, err)
+			}
+			if !found {
+				r.warnings = append(r.warnings, fmt.Sprintf("app %s depends on %s, which no config tree names: it is taken as deployed", app, other))
+			}
 		}
 	}
-	return catalog.Entry{
-		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
-		Auto:      e.App.Sync.Auto == nil || *e.App.Sync.Auto,
-		Prune:     e.App.Sync.Prune != nil && *e.App.Sync.Prune,
-		Image:     e.App.ImageRef(),
-		DependsOn: e.App.DependsOn,
-	}
-}
-
-// carryOver keeps the old entries of apps that could not be read, and gives those that the tree no
-// longer names. When something may hide apps, nothing is concluded from an app's absence.
-func (r *reading) carryOver(old []catalog.Entry) (gone []catalog.Entry) {
-	for _, e := range old {
-		switch {
-		case r.fresh[e.App]:
-		case r.unread || slices.ContainsFunc(r.problems, func(p manifest.Problem) bool { return p.App == e.App || path.Dir(p.File) == path.Clean(e.Dir) }):
-			r.entries = append(r.entries, e)
-		default:
-			gone = append(gone, e)
-		}
-	}
-	slices.SortFunc(r.entries, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
-	return gone
+	return nil
 }

@@ -1,0 +1,135 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
+)
+
+// entryOf gives what the catalog keeps of an app.
+func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) catalog.Entry {
+	src := catalog.Source{}
+	if s := e.App.Source; s.Type == "git" {
+		src = catalog.Source{Repo: withoutLogin(s.Repo), Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
+		if s.Ref.Semver != "" {
+			src.Ref = "refs/tags/*"
+		}
+	}
+	sync := e.App.Sync
+	return catalog.Entry{
+		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
+		Auto: sync.Auto == nil || *sync.Auto, Prune: isTrue(sync.Prune), SelfHeal: isTrue(sync.SelfHeal), Retry: retryOf(sync.Retry),
+		Image: e.App.ImageRef(), DependsOn: sorted(e.App.DependsOn), EnvSecrets: envSecrets(e.App), Looks: looksOf(e.App),
+	}
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+func retryOf(r manifest.Retry) catalog.Retry {
+	var out catalog.Retry
+	if r.Limit != nil {
+		out.Limit = *r.Limit
+	}
+	if r.Backoff != nil {
+		out.BackoffMS = time.Duration(*r.Backoff).Milliseconds()
+	}
+	return out
+}
+
+// envSecrets gives the names in the runner's environment that an app's secrets come from.
+func envSecrets(app *manifest.App) []string {
+	var names []string
+	for _, s := range app.Secrets {
+		if s.Type == "env" {
+			names = append(names, cmp.Or(s.Env, s.Name))
+		}
+	}
+	return sorted(names)
+}
+
+// looksOf says what there is to look at on Fly beside machines, volumes and addresses.
+func looksOf(app *manifest.App) catalog.Looks {
+	return catalog.Looks{
+		Secrets: len(app.Secrets) > 0 || app.SecretsPrune || len(app.Addons) > 0,
+		Certs:   len(app.Certs) > 0,
+		Egress:  slices.ContainsFunc(app.Network.IPs, func(ip manifest.IP) bool { return ip.Egress }),
+		Addons:  len(app.Addons) > 0,
+	}
+}
+
+// sorted gives each of the texts once, and nil for none.
+func sorted(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+// checkPolicy refuses a sync policy that cannot be followed.
+func checkPolicy(app *manifest.App) error {
+	if _, err := parseWindows(app.Sync.Windows); err != nil {
+		return err
+	}
+	if n := app.Sync.Retry.Limit; n != nil && *n < 1 {
+		return job.Rejectf("sync.retry.limit: expected at least 1 attempt, found %d", *n)
+	}
+	if d := app.Sync.Retry.Backoff; d != nil && *d < 0 {
+		return job.Rejectf("sync.retry.backoff: expected how long to wait after the first failed attempt, such as 30s")
+	}
+	return nil
+}
+
+// needsOf gives what the apps of a reading depend on.
+func needsOf(apps []manifest.Entry) catalog.Needs {
+	needs := catalog.Needs{}
+	for _, e := range apps {
+		needs[e.App.Name] = e.App.DependsOn
+	}
+	return needs
+}
+
+// circle says on which way an app depends on itself, if it does.
+func circle(needs catalog.Needs, app string) error {
+	if way := needs.Cycle(app); way != nil {
+		return job.Rejectf("depends_on: it goes in a circle: %s: take one of them out", strings.Join(way, " → "))
+	}
+	return nil
+}
+
+// holdBack finds the apps whose dependency is refused in this reading: they are kept in the catalog, but
+// not deployed before that one is mended.
+func (r *reading) holdBack() {
+	bad := map[string]bool{}
+	for _, p := range r.problems {
+		bad[p.App] = p.App != ""
+	}
+	for _, app := range r.needs.Order() {
+		for _, other := range r.needs[app] {
+			if r.fresh[app] && !bad[app] && bad[other] {
+				bad[app], r.held[app] = true, true
+				r.refused = append(r.refused, fmt.Sprintf("app %s is not deployed: %s, which it depends on, is refused", app, other))
+			}
+		}
+	}
+}
+
+// carryOver keeps the old entries of apps that could not be read, and gives those that the tree no
+// longer names. When something may hide apps, nothing is concluded from an app's absence.
+func (r *reading) carryOver(old []catalog.Entry) (gone []catalog.Entry) {
+	for _, e := range old {
+		switch {
+		case r.fresh[e.App]:
+		case r.unread || slices.ContainsFunc(r.problems, func(p manifest.Problem) bool { return p.App == e.App || path.Dir(p.File) == path.Clean(e.Dir) }):
+			r.entries = append(r.entries, e)
+		default:
+			gone = append(gone, e)
+		}
+	}
+	slices.SortFunc(r.entries, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
+	return gone
+}
