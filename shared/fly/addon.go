@@ -177,20 +177,46 @@ func (ch *Change) createAddon(ctx context.Context, s plan.CreateAddon) error {
 	if err := ch.bring(ctx, e); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, addonWait, fmt.Errorf("it is not ready after %s", addonWait))
-	defer cancel()
-	for !e.last.Ready {
-		if strings.HasPrefix(e.last.State, failedState) {
-			return &problem{fmt.Sprintf("%s: it failed (%s): look at it in Fly's dashboard, and destroy it before trying again", e, e.last.State), nil}
+	if e.keyless() {
+		// its keys were in the answer that was lost. It is moments old, and nobody can have put anything into it.
+		if err := ch.bring(ctx, &addonDestruction{*e, e.last.ID}); err != nil {
+			return err
 		}
-		if err := sleep(ctx, 2*ch.client.options.Poll); err != nil {
-			return fmt.Errorf("%s: it is not ready yet (%s): %w", e, e.last.State, err)
-		}
-		if _, err := e.seen(ctx, true); err != nil && ctx.Err() == nil {
+		if err := ch.bring(ctx, e); err != nil {
 			return err
 		}
 	}
+	if err := e.await(ctx); err != nil {
+		return err
+	}
 	return ch.attach(ctx, e)
+}
+
+// await waits until the add-on is ready.
+func (e *addonCreation) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, addonWait, fmt.Errorf("it is not ready after %s", addonWait))
+	defer cancel()
+	for {
+		if _, err := e.seen(ctx, true); err != nil && ctx.Err() == nil {
+			return err
+		}
+		switch {
+		case e.last.Ready:
+			return nil
+		case strings.HasPrefix(e.last.State, failedState):
+			return &problem{fmt.Sprintf("%s: it failed (%s): look at it in Fly's dashboard, and destroy it before trying again", e, e.last.State), nil}
+		}
+		if err := sleep(ctx, 2*e.ch.client.options.Poll); err != nil {
+			return fmt.Errorf("%s: it is not ready yet (%s): %w", e, e.last.State, err)
+		}
+	}
+}
+
+// keyless reports that this change made a bucket whose keys, which Fly tells once, it did not get.
+func (e *addonCreation) keyless() bool {
+	e.ch.mu.Lock()
+	defer e.ch.mu.Unlock()
+	return e.want.Type == tigrisType && e.asked && e.last.Values == nil && e.ch.told[e.want.Type+"/"+e.want.Name] == nil
 }
 
 type addonCreation struct {
@@ -199,6 +225,8 @@ type addonCreation struct {
 	want machine.Addon
 	// last is how it was seen last.
 	last plan.Addon
+	// asked is true once a request for it may have taken effect.
+	asked bool
 }
 
 func (e *addonCreation) String() string {
@@ -220,10 +248,13 @@ func (e *addonCreation) do(ctx context.Context) error {
 	if e.want.Type == postgresType {
 		ask = e.ch.createCluster
 	}
+	before := e.asked
+	e.asked = true
 	err := ask(ctx, e.org, e.want)
 	if err == nil || !nameTaken(err) {
 		return err
 	}
+	e.asked = before // this one did not
 	// the name may be ours, from a try whose answer was lost
 	if ok, serr := e.ch.watch(ctx, e); ok || serr != nil {
 		return serr

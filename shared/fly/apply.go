@@ -62,7 +62,7 @@ func (ch *Change) applyMore(ctx context.Context, step plan.Step) error {
 	case plan.ReplaceMachine:
 		return ch.replaceMachine(ctx, s)
 	case plan.DestroyMachine:
-		return ch.destroyMachine(ctx, s.Machine.ID)
+		return ch.destroy(ctx, s.Machine)
 	}
 	return fmt.Errorf("apply %T: not a step that is known", step)
 }

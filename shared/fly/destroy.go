@@ -11,6 +11,22 @@ import (
 	"github.com/gigurra/flycd/shared/plan"
 )
 
+// destroy destroys a machine; one that was only planned when the step was made (a canary) has no id, and
+// is found by its name.
+func (ch *Change) destroy(ctx context.Context, m plan.Machine) error {
+	if m.Machine == nil {
+		return nil
+	}
+	if m.ID != "" {
+		return ch.destroyMachine(ctx, m.ID)
+	}
+	found, ok := ch.named(m.Name)
+	if !ok {
+		return nil
+	}
+	return ch.destroyMachine(ctx, found.ID)
+}
+
 func (ch *Change) destroyMachine(ctx context.Context, id string) error {
 	if err := ch.bring(ctx, &destruction{ch, id}); err != nil {
 		ch.leases.end(id, false)

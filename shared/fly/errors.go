@@ -136,10 +136,11 @@ func validityOf(text string) fate {
 }
 
 func isTaken(text string) bool {
-	return strings.Contains(text, "already been taken") || strings.Contains(text, "name_taken")
+	return strings.Contains(text, "already been taken") || strings.Contains(text, "name_taken") ||
+		strings.Contains(text, "unavailable for creation") // a bucket's
 }
 
-// nameTaken reports whether Fly said that an app's name is taken.
+// nameTaken reports whether Fly said that the name of an app or an add-on is taken.
 func nameTaken(err error) bool {
 	_, body := answerOf(err)
 	return isTaken(strings.ToLower(string(body)))

@@ -127,9 +127,15 @@ func (c *Client) EndRelease(ctx context.Context, record ReleaseRecord, status, p
 
 // patchRelease says what becomes of a release. Saying it twice does no harm.
 func (c *Client) patchRelease(ctx context.Context, id, status string, metadata any) error {
-	return c.look(ctx, func(ctx context.Context) error {
-		return c.rest.uiexCall(ctx, http.MethodPatch, "/releases/"+url.PathEscape(id), map[string]any{"status": status, "metadata": metadata}, nil)
-	})
+	for try := 1; ; try++ {
+		err := c.rest.uiexCall(ctx, http.MethodPatch, "/releases/"+url.PathEscape(id), map[string]any{"status": status, "metadata": metadata}, nil)
+		if err == nil {
+			return nil
+		}
+		if f := fateOf(ctx, err); (f != unknown && f != again) || try == tries || sleep(ctx, c.options.Poll) != nil {
+			return err
+		}
+	}
 }
 
 const releasesQuery = `query($appName: String!, $limit: Int!) {

@@ -3,6 +3,7 @@ package fly
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -33,8 +34,12 @@ type fault struct {
 	status int
 	body   string
 	header http.Header
+	// says narrows it to requests whose body has these words.
+	says string
 	// after lets the request take effect first.
 	after bool
+	// slow delays the answer, or the cut, by so much.
+	slow time.Duration
 
 	seen int
 }
@@ -50,6 +55,14 @@ type road struct {
 	writes []string
 	reads  []string
 	bodies []string
+	all    []string
+}
+
+// operationOf gives the beginning of a GraphQL request: query or mutation, and what it asks for.
+func operationOf(body []byte) string {
+	var in struct{ Query string }
+	_ = json.Unmarshal(body, &in)
+	return strings.Join(regexp.MustCompile(`^(?:query|mutation)|\{\s*(\w+)`).FindAllString(in.Query, 2), " ")
 }
 
 func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -66,6 +79,9 @@ func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if f.after {
 		r.to.ServeHTTP(httptest.NewRecorder(), req)
+	}
+	if f.slow > 0 {
+		time.Sleep(f.slow)
 	}
 	if f.status == 0 {
 		panic(http.ErrAbortHandler)
@@ -92,15 +108,19 @@ func (r *road) note(req *http.Request, body []byte) *fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line := req.Method + " " + req.URL.Path
+	if req.URL.Path == "/graphql" {
+		line = "GRAPH " + operationOf(body)
+	}
+	r.all = append(r.all, line)
 	switch {
-	case req.Method == http.MethodGet:
+	case req.Method == http.MethodGet, strings.HasPrefix(line, "GRAPH query"):
 		r.reads = append(r.reads, line)
 	case !regexp.MustCompile(`/lease$`).MatchString(req.URL.Path):
 		r.writes = append(r.writes, line)
 		r.bodies = append(r.bodies, string(body))
 	}
 	for _, f := range r.faults {
-		if f.method != req.Method || !regexp.MustCompile(f.path).MatchString(req.URL.Path) {
+		if f.method != req.Method || !regexp.MustCompile(f.path).MatchString(req.URL.Path) || !strings.Contains(string(body), f.says) {
 			continue
 		}
 		f.seen++
@@ -169,9 +189,9 @@ func (w *world) client(t *testing.T, change ...func(*Options)) *Client {
 	return c
 }
 
-func begin(t *testing.T, c *Client) *Change {
+func begin(t *testing.T, c *Client, scope ...plan.Scope) *Change {
 	t.Helper()
-	ch, err := c.Begin(t.Context(), testApp, plan.Scope{})
+	ch, err := c.Begin(t.Context(), testApp, append(scope, plan.Scope{})[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,88 @@
+package fly
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/machine"
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// stored is a world with a machine that has a volume, and another volume that nobody has.
+func stored(t *testing.T) (*world, *Change) {
+	t.Helper()
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	for i := range 2 {
+		apply(t, ch, plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams", Ordinal: i})
+	}
+	db := create("shop-db-ams-0", imageOne)
+	db.Config.Mounts, db.Volume = append(db.Config.Mounts, mount()), "data"
+	apply(t, ch, db)
+	if _, err := ch.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.road.written()
+	return w, ch
+}
+
+func TestVolumeGrowsAndIsKeptAsWanted(t *testing.T) {
+	w, ch := stored(t)
+	v := ch.Observed().Volumes[0]
+	days, off := 21, false
+	grow := plan.ExtendVolume{App: testApp, Volume: v, SizeGB: 5}
+	keep := plan.UpdateVolume{App: testApp, Volume: v, SnapshotRetention: &days, ScheduledSnapshots: &off}
+	apply(t, ch, grow, keep, grow, keep)
+	if got := w.road.written(); len(got) != 2 {
+		t.Errorf("writes: %v, want two", got)
+	}
+	for _, now := range w.observed(t).Volumes {
+		if now.ID == v.ID && (now.SizeGb != 5 || now.SnapshotRetention != 21 || now.AutoBackupEnabled) {
+			t.Errorf("volume: %+v", now)
+		}
+	}
+	_ = ch.Close()
+	apply(t, begin(t, w.client(t)), grow, keep)
+	if got := w.road.written(); len(got) != 0 {
+		t.Errorf("the next change wrote %v", got)
+	}
+}
+
+func TestVolumeThatAMachineHasIsNeverDestroyed(t *testing.T) {
+	w, ch := stored(t)
+	for _, v := range ch.Observed().Volumes {
+		step := plan.DestroyVolume{App: testApp, Volume: v}
+		err := ch.Apply(t.Context(), step)
+		if v.IsAttached() {
+			if err == nil || !strings.Contains(err.Error(), "a machine has it") {
+				t.Errorf("destroy an attached volume: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		apply(t, ch, step)
+	}
+	if got := w.road.written(); len(got) != 1 {
+		t.Errorf("writes: %v, want one", got)
+	}
+	if o := w.observed(t); len(o.Volumes) != 1 || !o.Volumes[0].IsAttached() {
+		t.Errorf("volumes that are left: %+v", o.Volumes)
+	}
+}
+
+func TestVolumeThatIsGoneIsASentence(t *testing.T) {
+	_, ch := stored(t)
+	v := ch.Observed().Volumes[0]
+	v.ID = "vol_gone"
+	var out bytes.Buffer
+	ch.Output = &out
+	for _, step := range []plan.Step{plan.ExtendVolume{App: testApp, Volume: v, SizeGB: 5}, plan.UpdateVolume{App: testApp, Volume: v}} {
+		if err := ch.Apply(t.Context(), step); err == nil || !strings.Contains(err.Error(), "it is gone") {
+			t.Errorf("%T: %v", step, err)
+		}
+	}
+}
