@@ -167,6 +167,9 @@ func (t *translator) warnUnused() {
 				t.warn("experimental."+key, "has no effect")
 			}
 		}
+		if e.LazyLoadImages {
+			t.warn("experimental.lazy_load_images", "has no effect: Fly took the feature away")
+		}
 		if e.AutoRollback {
 			t.warn("experimental.auto_rollback", "has no effect, as in flyctl; on_failure says what happens when a deploy fails")
 		}

@@ -32,7 +32,7 @@ type App struct {
 
 	KillSignal       *string           `yaml:"kill_signal" doc:"Signal that stops a machine, such as SIGTERM."`
 	KillTimeout      *Duration         `yaml:"kill_timeout" in:"unit=s" doc:"Time a machine has to stop; a number is seconds."`
-	SwapSizeMB       *int              `yaml:"swap_size_mb" doc:"Swap space of a machine in MB."`
+	SwapSizeMB       *int              `yaml:"swap_size_mb" in:"min=0" doc:"Swap space of a machine in MB."`
 	ConsoleCommand   string            `yaml:"console_command" doc:"Command of fly console."`
 	HostDedicationID string            `yaml:"host_dedication_id" doc:"Dedicated host to run on."`
 	VMSize           string            `yaml:"vm_size" doc:"Preset for machines, such as shared-cpu-1x."`

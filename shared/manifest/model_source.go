@@ -55,13 +55,13 @@ type Build struct {
 	Ignorefile       string            `yaml:"ignorefile" doc:"File that lists what is not sent to the builder."`
 	Target           string            `yaml:"build-target" in:"alias=build_target" doc:"Stage of the Dockerfile to build."`
 	Compose          *Compose          `yaml:"compose" doc:"Compose file to take containers from."`
-	Compression      string            `yaml:"compression"`
-	CompressionLevel *int              `yaml:"compression_level"`
+	Compression      string            `yaml:"compression" in:"enum=gzip|zstd" doc:"Compression of image layers: gzip or zstd."`
+	CompressionLevel *int              `yaml:"compression_level" in:"min=0,max=9" doc:"Level of it: 0 to 9."`
 	// NoCache builds without what earlier builds left; it comes from --no-cache in old manifests.
 	NoCache bool `yaml:"-"`
 }
 
 // Compose names a compose file.
 type Compose struct {
-	File string `yaml:"file"`
+	File string `yaml:"file" doc:"Compose file; compose.yaml, compose.yml, docker-compose.yaml or docker-compose.yml without it."`
 }
