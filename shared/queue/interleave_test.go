@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
 )
@@ -27,8 +28,17 @@ type play struct {
 	// zombie is a claim that its runner still believes in.
 	zombie *queue.Claim
 	fence  int64
-	// deployed is what the last result says.
+	// deployed is what the last result of web says.
 	deployed job.Result
+	needs    bool
+}
+
+func (p *play) deployedWell(app string) error {
+	a, _, err := p.q.AppState(p.t.Context(), app)
+	if err == nil && !a.Result.Outcome.Done() {
+		err = fmt.Errorf("web is launched, and %s was not deployed: %+v", app, a)
+	}
+	return err
 }
 
 type move struct {
@@ -49,10 +59,14 @@ func pushMove(j job.Job) move {
 func takeMove() move {
 	return move{"take", func(p *play) error {
 		l, ok, err := p.q.Take(p.t.Context(), 10)
-		if ok {
-			p.launch = &l
+		if !ok || err != nil {
+			return err
 		}
-		return err
+		p.launch = &l
+		if p.needs && l.Job.App == "web" {
+			return p.deployedWell("db")
+		}
+		return nil
 	}}
 }
 
@@ -129,6 +143,8 @@ func (p *play) finish(c *queue.Claim) error {
 	switch {
 	case errors.Is(err, queue.ErrLost) && !current && !repeated:
 		return nil
+	case err == nil && c.Job.App != "web":
+		return nil
 	case err == nil && current:
 		p.deployed.ConfigCommit = max(p.deployed.ConfigCommit, r.ConfigCommit)
 		if r.SourceCommit != "" {
@@ -140,6 +156,20 @@ func (p *play) finish(c *queue.Claim) error {
 	default:
 		return fmt.Errorf("finish of %s (%s, fence %d) with fence %d gave %w", c.Job.ID, before.State, before.Fence, c.Fence, err)
 	}
+}
+
+// rejectMove ends a job badly, if the runner has just that one.
+func rejectMove(j job.Job) move {
+	return move{"reject", func(p *play) error {
+		if p.claim == nil || p.claim.Job.ID != j.ID {
+			return nil
+		}
+		err := p.q.Finish(p.t.Context(), p.claim, job.Result{Outcome: job.Rejected})
+		if errors.Is(err, queue.ErrLost) {
+			return nil
+		}
+		return err
+	}}
 }
 
 func giveBackMove(g queue.GiveBack) move {
@@ -179,6 +209,8 @@ type scene struct {
 	processes [3][]move
 	config    string
 	source    string
+	// needs says that web depends on db.
+	needs bool
 }
 
 func scenes() []scene {
@@ -186,27 +218,32 @@ func scenes() []scene {
 	k := deployJob("web", "", "k1", 1500)
 	k.Half.Side, k.Half.Repo = job.ConfigSide, "https://github.com/acme/config"
 	k.ID = job.Push{Kind: k.Kind, Subject: k.App, Repo: k.Half.Repo, After: "k1", Time: 1500}.ID()
+	db, mended := deployJob("db", "", "c1", 1000), deployJob("db", "c1", "c2", 2000)
 	lapsing := func(t *queue.Times) { t.Hold, t.Start, t.Backoff, t.Lost = 0, 0, 0, 100 }
 	dispatcher := []move{pushMove(s1), takeMove(), pushMove(s2), takeMove()}
 	runner := []move{claimMove(), holdMove(), finishMove()}
 	due := []move{dueMove(), dueMove()}
 	return []scene{
-		{"two pushes", nil, [3][]move{dispatcher, runner, due}, "", "c2"},
-		{"pushes out of order", nil, [3][]move{{pushMove(s2), takeMove(), pushMove(s1), takeMove()}, runner, due}, "", "c2"},
-		{"config and source", nil, [3][]move{{pushMove(k), takeMove(), pushMove(s1), takeMove()}, runner, due}, "k1", "c1"},
-		{"holds that lapse", lapsing, [3][]move{dispatcher, runner, due}, "", "c2"},
-		{"attempts that fail", lapsing, [3][]move{dispatcher, {claimMove(), giveBackMove(queue.GiveBack{Failed: true}), claimMove(), finishMove()}, due}, "", "c2"},
+		{
+			name: "an app and what it depends on", times: func(t *queue.Times) { lapsing(t); t.Needed = 0 }, needs: true, source: "c1",
+			processes: [3][]move{{pushMove(s1), pushMove(db), takeMove(), takeMove()}, {claimMove(), rejectMove(db), finishMove()}, {dueMove(), pushMove(mended)}},
+		},
+		{"two pushes", nil, [3][]move{dispatcher, runner, due}, "", "c2", false},
+		{"pushes out of order", nil, [3][]move{{pushMove(s2), takeMove(), pushMove(s1), takeMove()}, runner, due}, "", "c2", false},
+		{"config and source", nil, [3][]move{{pushMove(k), takeMove(), pushMove(s1), takeMove()}, runner, due}, "k1", "c1", false},
+		{"holds that lapse", lapsing, [3][]move{dispatcher, runner, due}, "", "c2", false},
+		{"attempts that fail", lapsing, [3][]move{dispatcher, {claimMove(), giveBackMove(queue.GiveBack{Failed: true}), claimMove(), finishMove()}, due}, "", "c2", false},
 		{
 			"launches that made nothing", func(t *queue.Times) { t.Unlaunch = 0 },
 			[3][]move{{pushMove(s1), takeMove(), unlaunchMove(), pushMove(s2)}, {claimMove(), finishMove()}, {takeMove(), dueMove(), takeMove()}},
-			"", "c2",
+			"", "c2", false,
 		},
 		{
 			"a runner that comes back from the dead", lapsing,
 			[3][]move{{pushMove(s1), takeMove(), dueMove(), takeMove(), pushMove(s2)}, {claimMove(), claimMove(), finishMove()}, {zombieMove(), zombieMove()}},
-			"", "c2",
+			"", "c2", false,
 		},
-		{"a cancelled push", nil, [3][]move{{pushMove(s1), takeMove(), pushMove(s2)}, runner, {cancelMove(s1), dueMove()}}, "", "c2"},
+		{"a cancelled push", nil, [3][]move{{pushMove(s1), takeMove(), pushMove(s2)}, runner, {cancelMove(s1), dueMove()}}, "", "c2", false},
 	}
 }
 
@@ -281,12 +318,31 @@ func orders(left [3]int) func(yield func([]int) bool) {
 	}
 }
 
+// catalogOf makes the entries those of a tree.
+func catalogOf(t *testing.T, q *queue.Queue, list ...catalog.Entry) {
+	t.Helper()
+	c := job.Config{Repo: "https://github.com/acme/config"}
+	gen, err := q.BeginGeneration(t.Context(), c)
+	if err == nil {
+		_, err = q.WriteEntries(t.Context(), c, gen, list)
+	}
+	if err == nil {
+		_, err = q.SwitchGeneration(t.Context(), queue.Switch{Config: c, Generation: gen, Order: job.Order{Time: 1}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s scene) play(t *testing.T, q *queue.Queue, order []int) {
 	t.Helper()
 	if s.times != nil {
 		s.times(&q.Times)
 	}
-	p, next := &play{t: t, q: q}, [3]int{}
+	p, next := &play{t: t, q: q, needs: s.needs}, [3]int{}
+	if s.needs {
+		catalogOf(t, q, catalog.Entry{App: "web", DependsOn: []string{"db"}}, catalog.Entry{App: "db"})
+	}
 	var said []string
 	fail := func(err error) { t.Errorf("%s: %v", strings.Join(said, ", "), err) }
 	for _, who := range order {

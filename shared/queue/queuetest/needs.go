@@ -86,7 +86,11 @@ func chainIsDeployedInItsOrder(w *world) {
 	w.needing(tree(""), 1000, "a: b c", "b: c", "c:")
 	a, b, c := source("a", "", "c1", 1000), source("b", "", "c1", 1000), source("c", "", "c1", 1000)
 	w.push("waiting waiting waiting", a, b, c)
-	for _, j := range []job.Job{c, b, a} {
+	held := w.start(c)
+	w.waits(a, "b")
+	w.waits(b, "c")
+	w.finish(held, job.Created)
+	for _, j := range []job.Job{b, a} {
 		w.finish(w.start(j), job.Created)
 	}
 	w.idle()
