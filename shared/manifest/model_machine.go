@@ -61,7 +61,7 @@ type File struct {
 
 // Metrics is where Fly scrapes a machine.
 type Metrics struct {
-	Port      int      `yaml:"port" doc:"Port to scrape."`
+	Port      int      `yaml:"port" in:"min=0,max=65535" doc:"Port to scrape."`
 	Path      string   `yaml:"path" doc:"Path to scrape."`
 	HTTPS     bool     `yaml:"https" doc:"Scrape over https."`
 	Processes []string `yaml:"processes" doc:"Process groups that this belongs to."`
@@ -72,10 +72,10 @@ type VM struct {
 	Size             string   `yaml:"size" doc:"Preset, such as shared-cpu-1x."`
 	Memory           string   `yaml:"memory" doc:"Memory, such as 512mb or 1gb; a number is MB."`
 	CPUKind          string   `yaml:"cpu_kind" doc:"shared or performance."`
-	CPUs             int      `yaml:"cpus" doc:"Number of CPUs."`
-	MemoryMB         int      `yaml:"memory_mb" doc:"Memory in MB."`
-	MaxMemoryMB      int      `yaml:"max_memory_mb" doc:"Memory in MB up to which the machine may grow."`
-	GPUs             int      `yaml:"gpus" doc:"Number of GPUs."`
+	CPUs             int      `yaml:"cpus" in:"min=0" doc:"Number of CPUs."`
+	MemoryMB         int      `yaml:"memory_mb" in:"min=0" doc:"Memory in MB."`
+	MaxMemoryMB      int      `yaml:"max_memory_mb" in:"min=0" doc:"Memory in MB up to which the machine may grow."`
+	GPUs             int      `yaml:"gpus" in:"min=0" doc:"Number of GPUs."`
 	GPUKind          string   `yaml:"gpu_kind" doc:"Kind of GPU, such as l40s."`
 	HostDedicationID string   `yaml:"host_dedication_id" doc:"Dedicated host to run on."`
 	PersistRootfs    string   `yaml:"persist_rootfs" in:"enum=never|restart|always" doc:"Whether the root file system is kept: never, restart or always."`

@@ -112,7 +112,7 @@ type HTTPCheck struct {
 // Check is one of Fly's top-level [checks].
 type Check struct {
 	Type          string            `yaml:"type" in:"enum=http|tcp" doc:"http or tcp."`
-	Port          *int              `yaml:"port" doc:"Port to ask."`
+	Port          *int              `yaml:"port" in:"min=1,max=65535" doc:"Port to ask."`
 	Interval      *Duration         `yaml:"interval" in:"unit=ms" doc:"Time between checks; a number is milliseconds."`
 	Timeout       *Duration         `yaml:"timeout" in:"unit=ms" doc:"Time an answer may take; a number is milliseconds."`
 	GracePeriod   *Duration         `yaml:"grace_period" in:"unit=ms" doc:"Time before the first check; a number is milliseconds."`

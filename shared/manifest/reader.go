@@ -24,7 +24,7 @@ type reader struct {
 	clashes  map[string]bool
 	// depends are the places of depends_on, by app.
 	depends map[string]Problem
-	entries  counter
+	entries counter
 }
 
 type repoKey struct {

@@ -30,7 +30,7 @@ func appRemarks() map[string]remark {
 			Better, "relative to the app's source, else to the manifest, not to wherever the command runs; never outside of them",
 		},
 		"files[].processes":             {AsFlyctl, "flyctl reads it and writes every file into all groups; so does FlyCD, and warns"},
-		"statics[].guest_path":          {NotHere, "a relative path makes flyctl upload the folder to a bucket of its own making, through a service that only flyctl may use; FlyCD refuses it and says to put the files into the image or into a named bucket"},
+		"statics[].guest_path":          {AsFlyctl, "an absolute path. Not possible: a relative path makes flyctl upload the folder to a bucket of its own making, through a service that only flyctl may use; FlyCD refuses it and says to put the files into the image or into a named bucket"},
 		"statics[].url_prefix":          {Better, "one that is written twice is refused; Fly serves only one of them"},
 		"metrics[]":                     {Better, "a second section for one group is refused; flyctl takes the first in silence"},
 		"restart[]":                     {Better, "a second section for one group is refused; flyctl takes the last in silence"},

@@ -66,6 +66,7 @@ func (c checker) checks() {
 func (c checker) services() {
 	if s := c.app.HTTPService; s != nil {
 		c.serviceGroups("http_service", s.Processes)
+		c.internalPort("http_service", s.InternalPort)
 		for i, check := range s.Checks {
 			c.clamped(fmt.Sprintf("http_service.checks[%d]", i), check.Interval, check.Timeout, check.GracePeriod)
 		}
@@ -73,6 +74,7 @@ func (c checker) services() {
 	for i, s := range c.app.Services {
 		key := fmt.Sprintf("services[%d]", i)
 		c.serviceGroups(key, s.Processes)
+		c.internalPort(key, s.InternalPort)
 		if len(s.Ports) == 0 {
 			c.note(key+".ports", "is missing; the service is reachable from nowhere")
 		}
@@ -85,6 +87,12 @@ func (c checker) services() {
 		for j, check := range s.HTTPChecks {
 			c.clamped(fmt.Sprintf("%s.http_checks[%d]", key, j), check.Interval, check.Timeout, check.GracePeriod)
 		}
+	}
+}
+
+func (c checker) internalPort(key string, port int) {
+	if port == 0 {
+		c.bad(key+".internal_port", "is missing; say which port the app listens on")
 	}
 }
 
