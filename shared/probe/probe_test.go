@@ -92,11 +92,27 @@ func TestEachFailureHasItsSentence(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = w.Write([]byte("short"))
 	})
+	foreign, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = foreign.Close() })
+	go func() {
+		for {
+			conn, err := foreign.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("+PONG canary-7f3a\r\n"))
+			_ = conn.Close()
+		}
+	}()
 	for _, c := range []struct {
 		name string
 		p    manifest.Probe
 		want string
 	}{
+		{"no HTTP", brief("http://" + foreign.Addr().String()), "it gives no answer that is HTTP"},
 		{"no such name", brief("http://no-such-name.invalid/"), "DNS"},
 		{"refused", brief("http://" + closed.Addr().String()), "the connection is refused: nothing listens there"},
 		{"bad certificate", brief(secure.URL), "its certificate is not good: x509"},
@@ -115,6 +131,9 @@ func TestEachFailureHasItsSentence(t *testing.T) {
 			err := probe.Ask(t.Context(), nil, c.p)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want %q", err, c.want)
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("%v repeats an answer", err)
 			}
 			if errors.Is(err, job.ErrRejected) {
 				t.Errorf("%v is a rejection: another attempt may help", err)
@@ -230,5 +249,19 @@ func TestOneQuestionThatHangsDoesNotSpendTheTime(t *testing.T) {
 	})
 	if err := probe.Ask(t.Context(), nil, manifest.Probe{URL: url, Within: within(3 * time.Second)}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestLastAnswerIsToldNotTheEndOfTheTime(t *testing.T) {
+	var asked atomic.Int32
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			<-r.Context().Done()
+		}
+		answer(http.StatusServiceUnavailable, "")(w, r)
+	})
+	err := probe.Ask(t.Context(), nil, brief(url))
+	if err == nil || !strings.Contains(err.Error(), "it answers 503") {
+		t.Errorf("got %v", err)
 	}
 }

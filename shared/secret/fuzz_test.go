@@ -55,6 +55,7 @@ func FuzzSopsTalk(f *testing.F) {
 	f.Add(128, "failed to parse\n | 'SOPS_AGE_KEY")
 	f.Add(1, "sops metadata not found")
 	f.Add(1, "Could not unmarshal input data: "+hidden)
+	f.Add(7, "something new")
 	f.Add(51, "MAC mismatch. File has "+hidden)
 	f.Fuzz(func(t *testing.T, code int, talk string) {
 		said := explain(code, talk+"\n"+hidden+": FAILED\n"+hidden, "yaml", code%2 == 0).Error()

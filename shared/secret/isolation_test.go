@@ -2,6 +2,8 @@ package secret_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,4 +90,24 @@ func TestSopsSeesItsKeysAndNothingElse(t *testing.T) {
 		}
 	}
 	left(t, r.Dir)
+}
+
+// A file can name any server that sops should ask for its key, and so make the runner call it.
+func TestNoVaultServerIsAsked(t *testing.T) {
+	asked := make(chan string, 100)
+	vault := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.String()
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(vault.Close)
+	key := newAgeKey(t)
+	content := []byte(strings.Replace(vaultOnly, "http://127.0.0.1:1", vault.URL, 1))
+	if _, err := key.resolver(t).Resolve(t.Context(), app(manifest.SecretRef{Name: "A", Type: "sops", File: "s.json"}), map[string][]byte{"s.json": content}); err == nil {
+		t.Error("the file was opened")
+	}
+	select {
+	case what := <-asked:
+		t.Errorf("sops asked the server for %s", what)
+	default:
+	}
 }

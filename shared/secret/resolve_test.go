@@ -175,6 +175,7 @@ func TestAppsReadOnlyWhatTheyMayOfTheEnvironment(t *testing.T) {
 		"REDIS_URL": "rediss://default:canary0123456789@redis:6379", "FLY_REGION": "arn", "FLYCD_LOG": "json",
 		"COPY": token, "PART": "x ghp_canary0123456789 y", "URL": "rediss://default:canary0123456789@redis:6379",
 		"APP_KEY": "v", "REGION": "arn", "SHORT": "json", "EMPTY": "",
+		"HOST": "https://github.com/acme",
 	}
 	for _, c := range []struct {
 		name, want string
@@ -183,6 +184,7 @@ func TestAppsReadOnlyWhatTheyMayOfTheEnvironment(t *testing.T) {
 		{name: "APP_KEY"},
 		{name: "REGION"},
 		{name: "SHORT"},
+		{name: "HOST"},
 		{name: "APP_KEY", allow: []string{"OTHER", "APP_*"}},
 		{name: "APP_KEY", allow: []string{"OTHER"}, want: "apps may not read APP_KEY of the runner's environment; whoever runs FlyCD can add it to FLYCD_SECRETS_ALLOW"},
 		{name: "FLY_API_TOKEN", want: "FLY_API_TOKEN is FlyCD's own and no app's", allow: []string{"*"}},
