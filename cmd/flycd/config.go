@@ -26,6 +26,8 @@ type config struct {
 	APIToken     string        `env:"FLY_API_TOKEN" help:"Fly token; without one, flyctl's own login is used"`
 	APITokenFile string        `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
 	FlapsBaseURL string        `env:"FLY_FLAPS_BASE_URL" help:"the Machines API; point it at flycd sim"`
+	APIBaseURL   string        `env:"FLY_API_BASE_URL" help:"Fly's GraphQL and logs; point it at flycd sim too"`
+	UIEXBaseURL  string        `env:"FLY_UIEX_BASE_URL" help:"where Fly keeps releases; point it at flycd sim too"`
 	Smoke        time.Duration `env:"FLYCD_SMOKE" help:"how long a machine must have been up before it counts as running (default 10s)"`
 	FlyConfigDir string        `env:"FLY_CONFIG_DIR" help:"where flyctl keeps its login (~/.fly)"`
 	Org          string        `env:"FLYCD_ORG" help:"organisation of apps that name none (default personal)" envDefault:"personal"`

@@ -13,48 +13,128 @@ import (
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
+type convertFlags struct{ force, toStdout, dryRun bool }
+
 func (c *cli) convertCommand() *cobra.Command {
-	var force, toStdout bool
+	var f convertFlags
 	cmd := &cobra.Command{
 		Use: "convert FILE|DIR", Short: "Turn fly.toml into app.yaml, or back", GroupID: "manifest",
 		Long: `Turn a fly.toml (or app.toml) into an app.yaml beside it, or an app.yaml into a fly.toml, whichever FILE is.
-Comments and order are kept where both formats allow, and converting back gives an equal manifest. A
-folder is converted with all fly.toml files in and below it.`,
+Comments and order are kept where both formats allow, and converting back gives an equal manifest.
+
+A folder is converted with all fly.toml files in and below it: all of them or, where one cannot be read, none.
+Those that have an app.yaml or app.toml beside them already are left alone, and named.`,
 		Example: `  flycd convert fly.toml
   flycd convert app.yaml --stdout
-  flycd convert ./apps --force`,
+  flycd convert ./apps --dry-run`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			files, err := convertible(args[0])
-			if err != nil {
-				return usage(err)
-			}
-			for _, f := range files {
-				if err := c.convertFile(f, toStdout, force); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return c.convert(args[0], f) },
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "overwrite a file that is there")
-	cmd.Flags().BoolVar(&toStdout, "stdout", false, "print instead of writing a file")
+	cmd.Flags().BoolVar(&f.force, "force", false, "overwrite a file that is there")
+	cmd.Flags().BoolVar(&f.toStdout, "stdout", false, "print instead of writing a file")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say what would be written")
 	return cmd
 }
 
-// convertible lists the manifests that PATH names.
-func convertible(path string) ([]string, error) {
+// conversion is one file that becomes another.
+type conversion struct {
+	from string
+	to   newFile
+}
+
+func (c *cli) convert(path string, f convertFlags) error {
+	sources, isFolder, err := convertible(path)
+	if err != nil {
+		return usage(err)
+	}
+	all, err := c.conversions(sources, f, isFolder)
+	if err != nil {
+		return usage(err)
+	}
+	if f.toStdout {
+		return c.printConversions(all, isFolder)
+	}
+	if f.dryRun {
+		for _, one := range all {
+			fmt.Fprintf(c.out, "%s → %s\n", shortPath(one.from), shortPath(one.to.path))
+		}
+		_, err := fmt.Fprintf(c.out, "%s would be written\n", counted(len(all), "file"))
+		return err
+	}
+	files := make([]newFile, len(all))
+	for i, one := range all {
+		files[i] = one.to
+	}
+	return c.writeAll(files, f.force)
+}
+
+// conversions converts all files, so that a mistake in one of them is found before anything is
+// written. All mistakes are told at once.
+func (c *cli) conversions(sources []string, f convertFlags, isFolder bool) ([]conversion, error) {
+	var all []conversion
+	var mistakes []error
+	for _, from := range sources {
+		one, err := convertFile(from)
+		if err != nil {
+			mistakes = append(mistakes, err)
+			continue
+		}
+		if there := beside(one); there != "" && !f.toStdout {
+			if isFolder && !f.force {
+				fmt.Fprintf(c.err, "%s is left alone: %s is there already; --force overwrites it\n", shortPath(from), shortPath(there))
+				continue
+			}
+			if filepath.Base(there) != filepath.Base(one.to.path) {
+				mistakes = append(mistakes, fmt.Errorf("%s is there already, and a folder has one manifest: delete it first", there))
+				continue
+			}
+		}
+		all = append(all, one)
+	}
+	return all, errors.Join(mistakes...)
+}
+
+// beside gives the manifest that is where the new one would be, or that would contradict it.
+func beside(one conversion) string {
+	names := []string{one.to.path}
+	if filepath.Base(one.to.path) == "app.yaml" && filepath.Base(one.from) != "app.toml" {
+		names = append(names, filepath.Join(filepath.Dir(one.to.path), "app.toml"))
+	}
+	for _, name := range names {
+		if _, err := os.Lstat(name); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+func (c *cli) printConversions(all []conversion, isFolder bool) error {
+	for i, one := range all {
+		if isFolder {
+			if i > 0 {
+				fmt.Fprintln(c.out, "---")
+			}
+			fmt.Fprintf(c.out, "# %s\n", shortPath(one.to.path))
+		}
+		if _, err := c.out.Write(one.to.content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// convertible lists the manifests that PATH names, and says whether it is a folder.
+func convertible(path string) (files []string, isFolder bool, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s does not exist: expected a fly.toml, an app.yaml or a folder", path)
+		return nil, false, fmt.Errorf("%s does not exist: expected a fly.toml, an app.yaml or a folder", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", path, err)
+		return nil, false, fmt.Errorf("look at %s: %w", path, err)
 	}
 	if !info.IsDir() {
-		return []string{path}, nil
+		return []string{path}, false, nil
 	}
-	var files []string
 	err = filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("look at %s: %w", p, err)
@@ -70,13 +150,13 @@ func convertible(path string) ([]string, error) {
 	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("%s: no fly.toml in this folder or below", path)
 	}
-	return files, err
+	return files, true, err
 }
 
-func (c *cli) convertFile(from string, toStdout, force bool) error {
+func convertFile(from string) (conversion, error) {
 	text, err := os.ReadFile(from) //nolint:gosec // the file that the person named
 	if err != nil {
-		return usage(fmt.Errorf("read %s: %w", from, err))
+		return conversion{}, fmt.Errorf("read %s: %w", from, err)
 	}
 	convert, to := manifest.ToYAML, "app.yaml"
 	switch filepath.Ext(from) {
@@ -84,39 +164,13 @@ func (c *cli) convertFile(from string, toStdout, force bool) error {
 	case ".yaml", ".yml":
 		convert, to = manifest.ToTOML, "fly.toml"
 	default:
-		return usage(fmt.Errorf("%s: expected a file that ends in .toml, .yaml or .yml", from))
+		return conversion{}, fmt.Errorf("%s: expected a file that ends in .toml, .yaml or .yml", from)
 	}
 	converted, err := convert(filepath.Base(from), text)
 	if err != nil {
-		return usage(fmt.Errorf("%s: %w", filepath.Dir(from), err))
+		return conversion{}, fmt.Errorf("%s: %w", filepath.Dir(from), err)
 	}
-	if toStdout {
-		_, err := c.out.Write(converted)
-		return err
-	}
-	target := filepath.Join(filepath.Dir(from), to)
-	return c.writeNew(target, converted, force)
+	return conversion{from, newFile{filepath.Join(filepath.Dir(from), to), converted}}, nil
 }
 
-// writeNew writes a file that is not there yet, or that may be overwritten.
-func (c *cli) writeNew(target string, content []byte, force bool) error {
-	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(target, mode, 0o644) //nolint:gosec // a manifest is for everybody who reads the repository
-	if errors.Is(err, fs.ErrExist) {
-		return usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", target))
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", target, err)
-	}
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", target, err), f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", target, err)
-	}
-	_, err = fmt.Fprintln(c.out, strings.TrimPrefix(target, "./"))
-	return err
-}
+func shortPath(path string) string { return strings.TrimPrefix(path, "./") }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"unicode"
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
@@ -19,20 +20,45 @@ type paint struct{ on bool }
 
 func newPaint(w io.Writer, noColor string) paint { return paint{isTerminal(w) && noColor == ""} }
 
-// change colours a line by what it does: green creates, yellow changes, red destroys.
+// change colours a line by what it does.
 func (p paint) change(line string) string {
-	if !p.on {
-		return line
-	}
 	verb, _, _ := strings.Cut(line, " ")
-	switch verb {
-	case "create", "allocate":
-		return "\x1b[32m" + line + "\x1b[0m"
-	case "destroy", "release":
-		return "\x1b[31m" + line + "\x1b[0m"
-	default:
-		return "\x1b[33m" + line + "\x1b[0m"
+	return p.as(verb, line)
+}
+
+// as colours a text by a step's verb: green creates, yellow changes, red destroys, as does downtime.
+func (p paint) as(verb, text string) string {
+	if !p.on {
+		return text
 	}
+	color := map[string]string{"+": "\x1b[32m", "-": "\x1b[31m", "!": "\x1b[33m"}[diffSign(verb)]
+	return color + text + "\x1b[0m"
+}
+
+// diffSign is a verb's sign in a diff.
+func diffSign(verb string) string {
+	switch verb {
+	case "create", "allocate", "add":
+		return "+"
+	case "destroy", "release", "remove", "unset", "downtime":
+		return "-"
+	default:
+		return "!"
+	}
+}
+
+// oneLineText keeps a text that came from elsewhere from moving a terminal's cursor, or from beginning a
+// line of its own.
+func oneLineText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == 0x2028 || r == 0x2029:
+			return '\ufffd'
+		}
+		return r
+	}, s)
 }
 
 // outcome colours an outcome's word.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -18,29 +19,39 @@ type planFlags struct {
 	exitCode bool
 }
 
-// planned is one app of `flycd plan -o json`.
+// planned is one app of `flycd plan -o json` and `flycd drift -o json`. The names are public.
 type planned struct {
 	App     string      `json:"app"`
 	Outcome job.Outcome `json:"outcome"`
+	// Drift is for flycd drift alone: what the difference comes from.
+	Drift   string      `json:"drift,omitempty"`
+	Counts  plan.Counts `json:"counts"`
 	Changes []string    `json:"changes"`
 	Plan    plan.Plan   `json:"plan"`
 	Notes   []string    `json:"notes,omitempty"`
-	Error   string      `json:"error,omitempty"`
+	// Pending is what is left for a person to do outside of Fly, such as DNS records.
+	Pending []string `json:"pending,omitempty"`
+	Error   string   `json:"error,omitempty"`
 }
 
 func (c *cli) planCommand() *cobra.Command {
 	var f planFlags
 	cmd := &cobra.Command{
 		Use: "plan [PATH...]", Short: "Say what a deploy would change", GroupID: "deploy",
-		Long: "Compare every app at PATH (default: here) with what Fly holds, and print what a deploy would create, change\n(old → new by key), replace and destroy. Nothing is changed, and nothing is built.",
+		Long: `Compare every app at PATH (default: here) with what Fly holds, and print what a deploy would create, change
+(old → new by key), replace and destroy, by process group: which machines restart, and what does not answer
+meanwhile. Nothing is changed, and nothing is built.
+
+-o json is a stable form for programs. -o markdown is for a pull request: a table of the apps that would
+change and a diff of each, no longer than a comment may be. Values that may be secret are in neither.`,
 		Example: `  flycd plan ./my-app
-  flycd plan ./config -o json
+  flycd plan ./config -o markdown > plan.md
   flycd plan . --exit-code   # 10 when something would change`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.plan(cmd.Context(), args, f) },
 	}
 	addDeployFlags(cmd, &f.deployFlags)
 	cmd.Flags().BoolVar(&f.exitCode, "exit-code", false, "exit with 10 when something would change")
-	outputFlag(cmd, &f.output, "text", "json")
+	outputFlag(cmd, &f.output, "text", "json", "markdown")
 	return cmd
 }
 
@@ -51,7 +62,7 @@ func (c *cli) plan(ctx context.Context, paths []string, f planFlags) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close(), git.Close()) }()
-	worst, changes := c.tell(t.problems), false
+	worst := c.tell(t.problems)
 	if len(t.list) == 0 {
 		return worst
 	}
@@ -62,21 +73,33 @@ func (c *cli) plan(ctx context.Context, paths []string, f planFlags) (err error)
 	results, errs := planAll(ctx, base, t.list, f)
 	rows := make([]planned, 0, len(t.list))
 	for i, one := range t.list {
-		row := planned{App: one.app, Outcome: results[i].Result.Outcome, Changes: results[i].Summary, Plan: results[i].Plan, Notes: results[i].Plan.Notes}
-		if errs[i] != nil {
-			row.Error = errs[i].Error()
-			worst = worse(worst, planError(errs[i]))
-		}
-		changes = changes || !row.Plan.Empty()
-		rows = append(rows, row)
+		rows = append(rows, rowOf(one.app, results[i], errs[i]))
+		worst = worse(worst, planError(errs[i]))
 	}
+	return c.endPlan(rows, f, worst)
+}
+
+// endPlan prints the rows and gives the exit code.
+func (c *cli) endPlan(rows []planned, f planFlags, worst error) error {
 	if err := c.printPlans(rows, f.output); err != nil {
 		return err
 	}
+	changes := slices.ContainsFunc(rows, func(row planned) bool { return !row.Plan.Empty() })
 	if worst == nil && changes && f.exitCode {
 		return exitError{code: exitChanges}
 	}
 	return worst
+}
+
+func rowOf(app string, p deploy.PlanResult, err error) planned {
+	row := planned{
+		App: app, Outcome: p.Result.Outcome, Counts: p.Plan.Counts(), Changes: p.Summary, Plan: p.Plan,
+		Notes: p.Plan.Notes, Pending: p.Result.Pending,
+	}
+	if err != nil {
+		row.Error = err.Error()
+	}
+	return row
 }
 
 func planAll(ctx context.Context, base *deploy.Deployer, list []task, f planFlags) ([]deploy.PlanResult, []error) {
@@ -94,10 +117,12 @@ func planAll(ctx context.Context, base *deploy.Deployer, list []task, f planFlag
 }
 
 func planError(err error) error {
-	if refused(err) {
+	switch {
+	case err == nil:
+		return nil
+	case refused(err):
 		return exitError{code: exitRefused}
-	}
-	if errors.Is(err, job.ErrRejected) {
+	case errors.Is(err, job.ErrRejected):
 		return exitError{code: exitUsage}
 	}
 	return exitError{code: exitFailed}
@@ -107,22 +132,18 @@ func (c *cli) printPlans(rows []planned, output string) error {
 	if output == "json" {
 		return c.printJSON(rows)
 	}
+	for _, row := range rows {
+		if row.Error != "" {
+			fmt.Fprintf(c.err, "%s: %s\n", row.App, row.Error)
+		}
+	}
+	if output == "markdown" {
+		return printPlansMarkdown(c.out, rows)
+	}
 	paint := newPaint(c.out, c.cfg.NoColor)
 	for _, row := range rows {
-		switch {
-		case row.Error != "":
-			fmt.Fprintf(c.err, "%s: %s\n", row.App, row.Error)
-			continue
-		case len(row.Changes) == 0:
-			fmt.Fprintf(c.out, "%s  nothing to do\n", row.App)
-		default:
-			fmt.Fprintf(c.out, "%s  would be %s\n", row.App, row.Outcome)
-		}
-		for _, line := range row.Changes {
-			fmt.Fprintf(c.out, "  %s\n", paint.change(line))
-		}
-		for _, note := range row.Notes {
-			fmt.Fprintf(c.out, "  note: %s\n", note)
+		if row.Error == "" {
+			printPlanText(c.out, paint, row)
 		}
 	}
 	return nil

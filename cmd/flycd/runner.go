@@ -40,7 +40,10 @@ func (c *cli) runnerCommand() *cobra.Command {
 
 // flyOptions waits as long as real machines need, or as simulated ones do.
 func flyOptions(cfg config, simulated bool) fly.Options {
-	opts := fly.Options{Token: cfg.flyToken(), BaseURL: cfg.FlapsBaseURL, UserAgent: "flycd/" + version()}
+	opts := fly.Options{
+		Token: cfg.flyToken(), BaseURL: cfg.FlapsBaseURL, APIBaseURL: cfg.APIBaseURL, UIEXBaseURL: cfg.UIEXBaseURL,
+		UserAgent: "flycd/" + version(),
+	}
 	if simulated {
 		cfg.Smoke = 200 * time.Millisecond
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return surround(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne,
+			"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand,
 		},
 	})
 }
@@ -47,7 +50,7 @@ func surround(t *testing.T, env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, ".home")
 	env.Vars = append(env.Vars,
 		"HOME="+home, "FLY_CONFIG_DIR="+home, "GIT_CONFIG_GLOBAL="+os.DevNull,
-		"FLY_API_TOKEN="+deploytest.Token, "FLY_FLAPS_BASE_URL="+w.FlyURL, "FLYCD_SMOKE=40ms", "FLYCD_BUILDER=fact",
+		"FLY_API_TOKEN="+deploytest.Token, "FLY_FLAPS_BASE_URL="+w.FlyURL, "FLY_API_BASE_URL="+w.FlyURL, "FLY_UIEX_BASE_URL="+w.FlyURL, "FLYCD_SMOKE=40ms", "FLYCD_BUILDER=fact",
 		"REGISTRY="+w.Registry, "FLY_REGISTRY_HOST="+w.Registry, "GIT="+w.GitURL, "SIM="+w.FlyURL, "REDIS_URL="+queuetest.Embedded(t))
 	return os.Mkdir(home, 0o700)
 }
@@ -200,4 +203,38 @@ func takeOne(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		return err
 	})
+}
+
+// byhand APP changes every machine of the app, as somebody with flyctl would.
+func changeByHand(ts *testscript.TestScript, _ bool, args []string) {
+	w := worldOf(ts)
+	machines := fmt.Sprintf("%s/v1/apps/%s/machines", w.FlyURL, args[0])
+	var list []struct {
+		ID, Region string
+		Config     map[string]any
+	}
+	ts.Check(json.Unmarshal(ask(ts, http.MethodGet, machines, nil), &list))
+	for _, m := range list {
+		m.Config["env"].(map[string]any)["BYHAND"] = "yes"
+		ask(ts, http.MethodPost, machines+"/"+m.ID, map[string]any{"config": m.Config, "region": m.Region})
+	}
+}
+
+// ask speaks to the simulated Fly as any client does.
+func ask(ts *testscript.TestScript, method, url string, in any) []byte {
+	body, err := json.Marshal(in)
+	ts.Check(err)
+	req, err := http.NewRequest(method, url, bytes.NewReader(body))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+deploytest.Token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer func() { _ = res.Body.Close() }()
+	out, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if res.StatusCode >= http.StatusMultipleChoices {
+		ts.Fatalf("%s %s: %s: %s", method, url, res.Status, out)
+	}
+	return out
 }

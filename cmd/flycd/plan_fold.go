@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gigurra/flycd/shared/plan"
+)
+
+// planSection is what a plan does to one process group, or to the app itself.
+type planSection struct {
+	title string
+	lines []planLine
+}
+
+// planLine is one step, or several machines that the same is done to.
+type planLine struct {
+	// verb is the first word, by which a line is coloured.
+	verb string
+	text string
+	// changes are old → new by key.
+	changes []plan.Change
+	// downtime says what does not answer meanwhile.
+	downtime string
+}
+
+// fold gives a plan by groups; machines of a group with the same change share a line.
+func fold(p plan.Plan) []planSection {
+	var folds []*folded
+	for _, stage := range p.Stages {
+		for _, step := range stage.Steps {
+			folds = addStep(folds, step)
+		}
+	}
+	var all []planSection
+	for _, f := range folds {
+		i := slices.IndexFunc(all, func(s planSection) bool { return s.title == f.section() })
+		if i < 0 {
+			all, i = append(all, planSection{title: f.section()}), len(all)
+		}
+		all[i].lines = append(all[i].lines, f.line())
+	}
+	slices.SortStableFunc(all, func(a, b planSection) int { return strings.Compare(a.title, b.title) }) // "app" before "group …"
+	return all
+}
+
+// folded are steps that differ in their machines and regions alone.
+type folded struct {
+	plan.Description
+	key      string
+	changes  []plan.Change
+	restarts bool
+	downtime string
+	n        int
+	// regions are in the order of their first machine, with how many there are.
+	regions []string
+	in      map[string]int
+}
+
+func addStep(folds []*folded, step plan.Step) []*folded {
+	d := plan.Describe(step)
+	changes := plan.Shown(d.Changes)
+	f := &folded{Description: d, changes: changes, restarts: plan.Restarts(step), downtime: plan.Downtime(step), in: map[string]int{}}
+	name := d.Name
+	if f.noun() == "machine" {
+		name = ""
+	}
+	f.key = fmt.Sprintf("%q", []any{d.Do, d.Group, name, d.Why, d.Stopped, changes, f.restarts, f.downtime})
+	if i := slices.IndexFunc(folds, func(o *folded) bool { return o.key == f.key }); i >= 0 {
+		f = folds[i]
+	} else {
+		folds = append(folds, f)
+	}
+	f.n++
+	if f.in[d.Region]++; f.in[d.Region] == 1 {
+		f.regions = append(f.regions, d.Region)
+	}
+	return folds
+}
+
+func (f *folded) section() string {
+	if f.Group == "" {
+		return "app"
+	}
+	return "group " + f.Group
+}
+
+func (f *folded) verb() string {
+	verb, _, _ := strings.Cut(f.Do, " ")
+	return verb
+}
+
+func (f *folded) noun() string {
+	_, noun, _ := strings.Cut(f.Do, " ")
+	return noun
+}
+
+// line writes "update 3 machines in ams, 2 in fra (they restart): why".
+func (f *folded) line() planLine {
+	text := f.Do
+	name := f.Name
+	if f.noun() == "machine" && f.Machine != "" {
+		name = f.Machine
+	}
+	if f.n > 1 {
+		text = fmt.Sprintf("%s %s", f.verb(), counted(f.n, f.noun()))
+		if f.noun() == "machine" {
+			name = ""
+		}
+	}
+	if name != "" {
+		text += " " + name
+	}
+	text += f.places()
+	switch {
+	case f.restarts && f.n > 1:
+		text += ", each restarts"
+	case f.restarts:
+		text += ", it restarts"
+	case f.Stopped:
+		text += ", stays stopped"
+	}
+	if f.Why != "" {
+		text += ": " + f.Why
+	}
+	return planLine{verb: f.verb(), text: text, changes: f.changes, downtime: f.downtime}
+}
+
+func (f *folded) places() string {
+	if len(f.regions) == 1 {
+		if f.regions[0] == "" {
+			return ""
+		}
+		return " in " + f.regions[0]
+	}
+	var all []string
+	for i, r := range f.regions {
+		place := fmt.Sprintf("%d in %s", f.in[r], orString(r, "a region that Fly chooses"))
+		if i == 0 {
+			place = ": " + place
+		}
+		all = append(all, place)
+	}
+	return strings.Join(all, ", ")
+}
+
+// countText says in a line what a plan does: "2 to create, 1 to destroy; 3 restart".
+func countText(c plan.Counts) string {
+	var parts []string
+	for _, one := range []struct {
+		n    int
+		what string
+	}{{c.Created, "to create"}, {c.Changed, "to change"}, {c.Replaced, "to replace"}, {c.Destroyed, "to destroy"}} {
+		if one.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", one.n, one.what))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	for _, more := range []string{
+		countOf(c.Restarted, "machine restarts", "machines restart"),
+		countOf(c.Commands, "command runs", "commands run"),
+		countOf(c.Downtime, "step with downtime", "steps with downtime"),
+	} {
+		switch {
+		case more == "":
+		case text == "":
+			text = more
+		default:
+			text += "; " + more
+		}
+	}
+	return text
+}
+
+func countOf(n int, one, many string) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

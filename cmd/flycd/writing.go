@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// newFile is a file that is about to be written.
+type newFile struct {
+	path    string
+	content []byte
+}
+
+func compareText(a, b string) int { return strings.Compare(a, b) }
+
+// writeAll writes all of the files or none of them, and prints the path of each. Without force it
+// overwrites nothing.
+func (c *cli) writeAll(files []newFile, force bool) error {
+	if !force {
+		for _, f := range files {
+			if _, err := os.Lstat(f.path); err == nil {
+				return usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", f.path))
+			}
+		}
+	}
+	var undo []func() error
+	for _, f := range files {
+		back, err := f.write(force)
+		if err != nil {
+			for _, back := range undo {
+				err = errors.Join(err, back())
+			}
+			return err
+		}
+		undo = append(undo, back)
+	}
+	for _, f := range files {
+		if _, err := fmt.Fprintln(c.out, shortPath(f.path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write puts the whole file in place at once, and gives what puts things back as they were.
+func (f newFile) write(force bool) (undo func() error, err error) {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil { //nolint:gosec // a manifest is for everybody who reads the repository
+		return nil, fmt.Errorf("make the folder of %s: %w", f.path, err)
+	}
+	before, err := os.ReadFile(f.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", f.path, err)
+	}
+	was := err == nil
+	if was && !force {
+		return nil, usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", f.path))
+	}
+	if err := replaceFile(f.path, f.content); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if was {
+			return replaceFile(f.path, before)
+		}
+		return os.Remove(f.path)
+	}, nil
+}
+
+// replaceFile writes beside the file and renames, so that nobody ever reads half of it.
+func replaceFile(path string, content []byte) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".flycd-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temp.Name()))
+		}
+	}()
+	_, err = temp.Write(content)
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil { //nolint:gosec // a manifest is for everybody who reads the repository
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}
