@@ -13,9 +13,9 @@ import (
 )
 
 type deployFlags struct {
-	dryRun, force, lenient, abortEarly bool
-	only, output                       string
-	parallel                           int
+	dryRun, force, confirm, lenient, abortEarly bool
+	only, output                                string
+	parallel                                    int
 }
 
 func (c *cli) deployCommand() *cobra.Command {
@@ -23,8 +23,10 @@ func (c *cli) deployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy [PATH...]", Short: "Deploy one app or a folder of many from here", GroupID: "deploy",
 		Long: `Deploy every app at PATH (default: here): an app folder, a manifest file or a tree of them. Each is compared with
-what Fly holds, changed where it differs, and proven. Apps are deployed side by side; Fly's machine leases keep
-two deployers apart. Where REDIS_URL is set, an app that a runner is deploying is refused, and the result is
+what Fly holds, changed where it differs, and proven. Apps are deployed side by side, but each after those that it
+depends on (depends_on): when one of these fails, it is not deployed. Fly's machine leases keep two deployers apart. What
+is lost for good (volumes, databases, certificates, dedicated addresses that the manifest no longer names) goes only with
+--confirm, where sync.prune asks for it. Where REDIS_URL is set, an app that a runner is deploying is refused, and the result is
 recorded: flycd status shows it.`,
 		Example: `  flycd deploy
   flycd deploy ./config --only 'shop-*' --dry-run
@@ -45,6 +47,7 @@ recorded: flycd status shows it.`,
 
 func addDeployFlags(cmd *cobra.Command, f *deployFlags) {
 	cmd.Flags().BoolVar(&f.force, "force", false, "deploy although nothing changed")
+	cmd.Flags().BoolVar(&f.confirm, "confirm", false, "destroy also what is lost for good, where sync.prune asks for it: volumes, databases, certificates, addresses")
 	cmd.Flags().BoolVar(&f.lenient, "lenient", false, "warn of unknown keys instead of refusing them")
 	cmd.Flags().StringVar(&f.only, "only", "*", "only apps whose name matches this glob")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 8, "how many apps at once")
@@ -74,7 +77,7 @@ func (c *cli) deployPaths(ctx context.Context, q *queue.Queue, paths []string, f
 		return err
 	}
 	show := newBoard(c.err, t.names())
-	results, errs := c.deployAll(ctx, base, t.list, deployRun{f, show, q})
+	results, errs := c.deployAll(ctx, base, newCourse(t, f.parallel), deployRun{f, show, q})
 	show.done()
 	rows := newTable(c, t.names())
 	for i, one := range t.list {
@@ -89,30 +92,38 @@ type deployRun struct {
 	queue *queue.Queue
 }
 
-// deployAll deploys the apps side by side and gives their results in the order of the list.
-func (c *cli) deployAll(ctx context.Context, base *deploy.Deployer, list []task, run deployRun) ([]job.Result, []error) {
-	results, errs := make([]job.Result, len(list)), make([]error, len(list))
+// deployAll deploys the apps and gives their results in the order of the list.
+func (c *cli) deployAll(ctx context.Context, base *deploy.Deployer, all *course, run deployRun) ([]job.Result, []error) {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(run.parallel, 1))
-	for i, t := range list {
+	for _, i := range all.circles() {
 		group.Go(func() error {
-			if groupCtx.Err() != nil {
-				errs[i] = interrupted(ctx, context.Cause(groupCtx))
-				return nil //nolint:nilerr // each app's error is in errs
+			defer close(all.ended[i])
+			leave, obstacle, err := all.await(groupCtx, i)
+			if err == nil && leave != nil {
+				defer leave()
+				err = context.Cause(groupCtx)
 			}
-			d := *base
-			d.Log = run.show.logger(t.app)
-			d.BuildLog = lineWriter{run.show, t.app}
-			// A deploy that has begun is finished, even when another one failed.
-			results[i], errs[i] = c.deployOne(ctx, run.queue, d, t.req)
-			if run.abortEarly && (errs[i] != nil || !results[i].Outcome.Done()) {
+			switch {
+			case err != nil:
+				all.errs[i] = interrupted(ctx, err)
+				return nil
+			case obstacle != "":
+				all.results[i] = job.Result{Outcome: job.Failed, Detail: obstacle}
+			default:
+				t, d := all.list[i], *base
+				d.Log = run.show.logger(t.app)
+				d.BuildLog = lineWriter{run.show, t.app}
+				// A deploy that has begun is finished, even when another one failed.
+				all.results[i], all.errs[i] = c.deployOne(ctx, run.queue, d, t.req)
+			}
+			if run.abortEarly && all.badly(i) != "" {
 				return errAborted
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // each app's error is in errs
-	return results, errs
+	return all.results, all.errs
 }
 
 var errAborted = errors.New("not begun: another app failed first")

@@ -18,9 +18,9 @@ import (
 )
 
 type dispatchFlags struct {
-	wait, force bool
-	next        string
-	output      string
+	wait, force, confirm bool
+	next                 string
+	output               string
 }
 
 func (c *cli) dispatchCommand() *cobra.Command {
@@ -29,7 +29,8 @@ func (c *cli) dispatchCommand() *cobra.Command {
 		Use: "dispatch APP|REPO[@REF]", Short: "Enqueue a job by hand", GroupID: "queue",
 		Long: `Push a job as a webhook would: for an app, its newest config and source; for a config repo, a sync of its
 trees; for an app repo, a deploy of the apps that follow it. The dispatcher is asked to launch a runner where
-FLYCD_NEXT_URL and FLYCD_NEXT_TOKEN are set; else the job waits for the next webhook or sweep.`,
+FLYCD_NEXT_URL and FLYCD_NEXT_TOKEN are set; else the job waits for the next webhook or sweep. Closed sync.windows let
+a person's job pass.`,
 		Example: `  flycd dispatch shop-web --wait
   flycd dispatch https://github.com/acme/config@main
   flycd dispatch shop-web --force`,
@@ -40,13 +41,14 @@ FLYCD_NEXT_URL and FLYCD_NEXT_TOKEN are set; else the job waits for the next web
 	}
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the jobs have ended, and print their logs")
 	cmd.Flags().BoolVar(&f.force, "force", false, "deploy although nothing changed")
+	cmd.Flags().BoolVar(&f.confirm, "confirm", false, "let the app's deploy destroy also what is lost for good, where sync.prune asks for it")
 	cmd.Flags().StringVar(&f.next, "next", c.cfg.NextURL, "the dispatcher's /next, which launches at once")
 	outputFlag(cmd, &f.output, "text", "json")
 	return cmd
 }
 
 func (c *cli) dispatch(ctx context.Context, q *queue.Queue, what string, f dispatchFlags) error {
-	jobs, err := c.wished(ctx, q, what, f.force)
+	jobs, err := c.wished(ctx, q, what, f)
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func (c *cli) dispatch(ctx context.Context, q *queue.Queue, what string, f dispa
 }
 
 // wished gives the jobs for an app's name or a repository.
-func (c *cli) wished(ctx context.Context, q *queue.Queue, what string, force bool) ([]job.Job, error) {
+func (c *cli) wished(ctx context.Context, q *queue.Queue, what string, f dispatchFlags) ([]job.Job, error) {
 	now := time.Now()
 	if !strings.ContainsAny(what, "/:") {
 		entry, ok, err := q.Entry(ctx, what)
@@ -74,7 +76,10 @@ func (c *cli) wished(ctx context.Context, q *queue.Queue, what string, force boo
 		if !ok {
 			return nil, usage(fmt.Errorf("no app %s is in the catalog: dispatch the config repo that names it, or `flycd deploy` its folder", what))
 		}
-		return []job.Job{byHand(job.Job{Kind: job.Deploy, App: what, Org: entry.Org, Config: entry.Config, Force: force}, now)}, nil
+		return []job.Job{byHand(job.Job{Kind: job.Deploy, App: what, Org: entry.Org, Config: entry.Config, Force: f.force, Confirm: f.confirm}, now)}, nil
+	}
+	if f.confirm {
+		return nil, usage(errors.New("--confirm is for one app: name the app that may lose what is gone for good"))
 	}
 	tree, err := job.ParseConfig(what)
 	if err != nil {
@@ -98,7 +103,7 @@ func (c *cli) wished(ctx context.Context, q *queue.Queue, what string, force boo
 		jobs = []job.Job{{Kind: job.Sync, Config: tree}}
 	}
 	for i := range jobs {
-		jobs[i].Half, jobs[i].Force = job.Half{}, force
+		jobs[i].Half, jobs[i].Force = job.Half{}, f.force
 		jobs[i] = byHand(jobs[i], now)
 	}
 	return jobs, nil

@@ -191,7 +191,7 @@ func (c *cli) deployedLast(ctx context.Context, apps []string) (list []task, err
 			if s := entry.Source; s.Repo != "" && state.SourceCommit != "" {
 				req.Source = &job.Half{Side: job.SourceSide, Repo: s.Repo, Ref: s.Ref, Default: s.Ref == "", Commit: state.SourceCommit}
 			}
-			list = append(list, task{app, req})
+			list = append(list, task{app: app, req: req})
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func (c *cli) jobsCommand() *cobra.Command {
 				tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "JOB\tKIND\tWHAT\tSTATE\tATTEMPT\tAGE\tREASON")
 				for _, r := range list {
-					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Job.ID, r.Job.Kind, r.Job.Subject(), r.State, r.Attempt, age(r.Queued, time.Now()), r.Job.Reason)
+					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Job.ID, r.Job.Kind, r.Job.Subject(), r.State, r.Attempt, age(r.Queued, time.Now()), because(r))
 				}
 				return tw.Flush()
 			})
@@ -69,6 +69,14 @@ func (c *cli) jobCommand() *cobra.Command {
 	return cmd
 }
 
+// because says why there is the job, and why it is where it is, where it waits for something.
+func because(r queue.Record) string {
+	if r.State == queue.Delayed && r.Detail != "" {
+		return r.Job.Reason + "; " + r.Detail
+	}
+	return r.Job.Reason
+}
+
 func unknownJob(err error, id string) error {
 	if errors.Is(err, queue.ErrUnknown) {
 		return usage(fmt.Errorf("no job %s is known: `flycd jobs` lists them; ended jobs are kept for four days", id))
@@ -92,6 +100,10 @@ func printRecord(w io.Writer, r queue.Record) error {
 	row("state", r.State)
 	row("detail", orString(r.Result.Detail, r.Detail))
 	row("superseded by", r.SupersededBy)
+	row("waits for", r.WaitsFor)
+	if r.State == queue.Delayed {
+		row("until at most", when(r.Due))
+	}
 	row("attempt", r.Attempt)
 	row("machine", r.Machine)
 	row("queued", when(r.Queued))

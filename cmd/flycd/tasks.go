@@ -25,7 +25,9 @@ type tasks struct {
 // task is one app to deploy or plan.
 type task struct {
 	app string
-	req deploy.Request
+	// needs are the apps that it depends on.
+	needs []string
+	req   deploy.Request
 }
 
 // tasks reads the manifests at the paths, once, and makes a job for each app that is wanted. Mistakes
@@ -57,7 +59,7 @@ func (c *cli) tasks(ctx context.Context, git *source.Client, paths []string, f d
 			if other, ok := seen[e.App.Name]; ok {
 				return nil, usage(fmt.Errorf("app %s is in %s and in %s: name it once", e.App.Name, other, p))
 			}
-			t.list = append(t.list, task{e.App.Name, request(e, folder, f.force)})
+			t.list = append(t.list, task{e.App.Name, e.App.DependsOn, request(e, folder, f)})
 		}
 		for _, one := range t.list {
 			seen[one.app] = p
@@ -91,10 +93,10 @@ func (c *cli) openFolder(ctx context.Context, git *source.Client, p string, leni
 
 // request is a person's job for a folder of this machine. It wishes nothing: no runner ever
 // takes it.
-func request(e manifest.Entry, folder *deploy.Folder, force bool) deploy.Request {
-	j := byHand(job.Job{Kind: job.Deploy, App: e.App.Name, Org: e.App.Org, Config: job.Config{Repo: folder.Path()}, Force: force}, time.Now())
+func request(e manifest.Entry, folder *deploy.Folder, f deployFlags) deploy.Request {
+	j := byHand(job.Job{Kind: job.Deploy, App: e.App.Name, Org: e.App.Org, Config: job.Config{Repo: folder.Path()}, Force: f.force, Confirm: f.confirm}, time.Now())
 	j.Reason = job.ByDeploy
-	return deploy.Request{Job: j, Folder: folder, Force: force, Final: true}
+	return deploy.Request{Job: j, Folder: folder, Force: f.force, Final: true}
 }
 
 func (t *tasks) names() []string {
