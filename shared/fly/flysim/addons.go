@@ -46,7 +46,7 @@ func (s *Server) createAddon(who identity, in arguments) (*addon, error) {
 		return nil, err
 	}
 	fresh := &addon{
-		id: s.token(10), name: in.text("name"), kind: kind, plan: in.text("planId"), region: cmp.Or(in.text("primaryRegion"), "ams"),
+		id: s.token(10), name: in.text("name"), kind: kind, plan: in.text("planId"), region: cmp.Or(in.text("primaryRegion"), s.opts.Nearest),
 		readRegions: in.texts("readRegions"), options: in["options"], created: s.now(), ready: s.now().Add(s.opts.Boot), password: s.token(16),
 	}
 	if ref := in.text("appId"); ref != "" {
@@ -139,14 +139,17 @@ func (s *Server) graphAddOns(c *call, o *org, a *app) field {
 	}
 }
 
-func (s *Server) graphAddOn(c *call, a *addon) *object {
-	status := "ready"
+func (s *Server) addonStatus(a *addon) string {
 	if s.now().Before(a.ready) {
-		status = "provisioning"
+		return "provisioning"
 	}
+	return "ready"
+}
+
+func (s *Server) graphAddOn(c *call, a *addon) *object {
 	o := &object{"AddOn", fields{
 		"id": a.id, "name": a.name, "addOnPlanName": a.plan, "primaryRegion": a.region, "readRegions": a.readRegions, "options": a.options, "metadata": a.metadata,
-		"status": status, "errorMessage": nil, "createdAt": a.created.UTC(), "updatedAt": a.created.UTC(), "ssoLink": nil, "stats": nil,
+		"status": s.addonStatus(a), "errorMessage": nil, "createdAt": a.created.UTC(), "updatedAt": a.created.UTC(), "ssoLink": nil, "stats": nil,
 		"environment": nil, "hostname": nil, "password": nil, "privateIp": nil, "publicUrl": nil,
 		"organization": field(func(arguments) (any, error) { return s.graphOrg(c, a.org), nil }),
 		"app": field(func(arguments) (any, error) {
@@ -191,8 +194,8 @@ func graphPlans(kind string) []*object {
 	}
 	return []*object{
 		plan(redisPayAsYouGo, "Pay-as-you-go", "Pay as you go: $0.20 per 100K commands", "100 GB", 0),
-		plan("flysim-fixed-250mb", "Fixed 250MB", "250 MB at a fixed price", "250 MB", 10),
-		plan("flysim-fixed-1gb", "Fixed 1GB", "1 GB at a fixed price", "1 GB", 20),
+		plan("flysim-fixed-250mb", "Fixed 250MB", "250 MB at a fixed price", "250 MB", 1000),
+		plan("flysim-fixed-1gb", "Fixed 1GB", "1 GB at a fixed price", "1 GB", 2000),
 	}
 }
 

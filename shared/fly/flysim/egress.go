@@ -37,7 +37,7 @@ func (s *Server) allocateEgress(a *app, machineID, region string) ([2]*egressIP,
 		}
 		region = m.region
 	}
-	if !knownRegion(region) || region == "any" {
+	if !knownRegion(region) || region == anyRegion {
 		return [2]*egressIP{}, invalidInput("Region %q not found", region)
 	}
 	var pair [2]*egressIP

@@ -122,10 +122,10 @@ func (s *Server) graphql(c *call) answer {
 		return ok(graphAnswer{Errors: []graphFailure{failure(err, nil)}})
 	}
 	root := s.queries(c)
-	switch op.Operation {
-	case ast.Mutation:
+	if op.Operation == ast.Mutation {
 		root = s.mutations(c)
-	case ast.Subscription:
+	}
+	if op.Operation == ast.Subscription {
 		return ok(graphAnswer{Errors: []graphFailure{failure(notSimulated("subscriptions"), nil)}})
 	}
 	data := x.selection(root, op.SelectionSet, nil)
@@ -313,7 +313,7 @@ func connection(kind string, nodes []*object) field {
 			edges[i] = &object{kind + "Edge", fields{"node": node, "cursor": fmt.Sprint(i)}}
 		}
 		return &object{kind + "Connection", fields{
-			"nodes": slices.Concat([]*object{}, page), "edges": edges, "totalCount": len(nodes),
+			"nodes": listed(page), "edges": edges, "totalCount": len(nodes),
 			"pageInfo": &object{"PageInfo", fields{"hasNextPage": len(page) < len(nodes), "hasPreviousPage": false, "endCursor": nil, "startCursor": nil}},
 		}}, nil
 	}

@@ -1,10 +1,12 @@
 package flysim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/superfly/macaroon/resset"
 )
@@ -78,6 +80,7 @@ func (s *Server) appMutations() map[string]mutation {
 			}
 			return fields{"app": s.graphApp(c, s.apps[in.text("name")])}, nil
 		},
+		"createLimitedAccessToken": s.createToken,
 		"deleteApp": s.onApp(func(c *call, a *app, _ arguments) (fields, error) {
 			s.deleteApp(c.as(a, nil))
 			return fields{"organization": s.graphOrg(c, a.org)}, nil
@@ -100,6 +103,29 @@ func (s *Server) appMutations() map[string]mutation {
 			return fields{"app": s.graphApp(c, a), "release": nil}, refused(s.updateSecrets(c.as(a, map[string]any{"values": values})))
 		}),
 	}
+}
+
+// createToken mints a deploy token, the one profile that is simulated.
+func (s *Server) createToken(c *call, in arguments) (fields, error) {
+	if profile := in.text("profile"); profile != "deploy" {
+		return nil, notSimulated("tokens of the profile %q, only deploy", profile)
+	}
+	a, err := s.appBy(c.who, resset.ActionWrite, in.object("profileParams").text("app_id"))
+	if err != nil {
+		return nil, err
+	}
+	expiry, err := time.ParseDuration(cmp.Or(in.text("expiry"), "175200h"))
+	if err != nil || expiry <= 0 {
+		return nil, invalidInput("Invalid expiry %q", in.text("expiry"))
+	}
+	text, err := s.mintDeploy(a, expiry)
+	if err != nil {
+		return nil, invalidInput("%v", err)
+	}
+	token := "FlyV1 " + text
+	return fields{"limitedAccessToken": &object{"LimitedAccessToken", fields{
+		"id": "token-" + digest(a.id, text), "name": in.text("name"), "token": text, "tokenHeader": token, "expiresAt": s.now().Add(expiry).UTC(), "revokedAt": nil,
+	}}}, nil
 }
 
 func (s *Server) addressMutations() map[string]mutation {

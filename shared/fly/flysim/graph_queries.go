@@ -28,8 +28,8 @@ func (s *Server) queries(c *call) *object {
 		"organizations": field(func(args arguments) (any, error) { return s.graphOrgs(c)(args) }),
 		"viewer":        field(func(arguments) (any, error) { return c.who.viewer(), nil }),
 		"currentUser":   field(func(arguments) (any, error) { return c.who.viewer(), nil }),
-		"platform":      &object{"PlatformInformation", fields{"requestRegion": "ams", "regions": graphRegions(), "vmSizes": field(func(arguments) (any, error) { return nil, notSimulated("VM sizes") })}},
-		"nearestRegion": graphRegion(regions()[0]),
+		"platform":      &object{"PlatformInformation", fields{"requestRegion": s.opts.Nearest, "regions": graphRegions(), "vmSizes": field(func(arguments) (any, error) { return nil, notSimulated("VM sizes") })}},
+		"nearestRegion": s.nearest(),
 		"addOn":         field(func(args arguments) (any, error) { return s.graphAddOnBy(c, args) }),
 		"addOns":        field(func(args arguments) (any, error) { return s.graphAddOns(c, nil, nil)(args) }),
 		"addOnPlans":    field(func(args arguments) (any, error) { return connection("AddOnPlan", graphPlans(args.text("type")))(args) }),
@@ -149,6 +149,15 @@ func graphRegion(r regionView) *object {
 		"code": r.Code, "name": r.Name, "latitude": r.Latitude, "longitude": r.Longitude, "gatewayAvailable": r.Gateway,
 		"requiresPaidPlan": false, "deprecated": false, "processGroup": nil,
 	}}
+}
+
+func (s *Server) nearest() *object {
+	for _, r := range regions() {
+		if r.Code == s.opts.Nearest {
+			return graphRegion(r)
+		}
+	}
+	return nil
 }
 
 func graphRegions() []*object {

@@ -77,7 +77,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, group := range [][]route{
 		s.appRoutes(), s.machineRoutes(), s.leaseRoutes(), s.secretRoutes(), s.keyRoutes(),
-		s.volumeRoutes(), s.certificateRoutes(), s.platformRoutes(), s.webRoutes(),
+		s.volumeRoutes(), s.certificateRoutes(), s.platformRoutes(), s.webRoutes(), s.postgresRoutes(),
 	} {
 		for _, rt := range group {
 			mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(rt, w, r) })
@@ -262,3 +262,6 @@ func seconds(text string) (time.Duration, error) {
 	}
 	return time.Duration(n) * time.Second, nil
 }
+
+// listed is a copy of a list that is never null in JSON.
+func listed[T any](list []T) []T { return append([]T{}, list...) }

@@ -31,7 +31,7 @@ func (s *Server) ipRoutes() []route {
 func (s *Server) listIPs(c *call) answer {
 	return ok(struct {
 		IPs []*ipAssignment `json:"ips"`
-	}{slices.Concat([]*ipAssignment{}, c.app.ips)})
+	}{listed(c.app.ips)})
 }
 
 func (s *Server) assignIP(c *call) answer {

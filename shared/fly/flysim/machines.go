@@ -107,9 +107,12 @@ func (s *Server) createMachine(c *call) answer {
 			return failf(http.StatusConflict, "already_exists: unique machine name violation, machine ID %s already exists with name %q", m.id, m.name)
 		}
 	}
-	region := cmp.Or(strings.SplitN(in.Region, ",", 2)[0], "ams")
+	region := cmp.Or(strings.SplitN(in.Region, ",", 2)[0], s.opts.Nearest)
 	if !knownRegion(region) {
 		return failf(http.StatusUnprocessableEntity, "invalid_argument: region %s not found", region)
+	}
+	if region == anyRegion {
+		region = s.opts.Nearest
 	}
 	m := &machine{
 		id: s.machineID(), name: cmp.Or(in.Name, s.machineName()), region: region, app: c.app,

@@ -29,6 +29,9 @@ type Options struct {
 	// Command is how long the program of an ephemeral or scheduled machine runs that is only simulated
 	// (default 30 ms); it ends with 0 unless Images says otherwise.
 	Command time.Duration
+	// Nearest is the region that a request comes from, where machines and volumes go that name none
+	// (default ams).
+	Nearest string
 	// Remember is how long a destroyed machine can still be read (default 10 minutes).
 	Remember time.Duration
 	// Lag makes the API as consistent as the real one on a bad day.
@@ -94,6 +97,9 @@ func (o Options) withDefaults() Options {
 		if *d.to == 0 {
 			*d.to = d.is
 		}
+	}
+	if o.Nearest == "" {
+		o.Nearest = "ams"
 	}
 	if o.Path == "" {
 		o.Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin"

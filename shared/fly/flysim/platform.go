@@ -54,15 +54,18 @@ func regions() []regionView {
 	}
 }
 
+// anyRegion lets Fly choose.
+const anyRegion = "any"
+
 func knownRegion(code string) bool {
-	return code == "any" || slices.ContainsFunc(regions(), func(r regionView) bool { return r.Code == code })
+	return code == anyRegion || slices.ContainsFunc(regions(), func(r regionView) bool { return r.Code == code })
 }
 
 func (s *Server) listRegions(*call) answer {
 	return ok(struct {
 		Regions []regionView `json:"regions"`
 		Nearest string       `json:"nearest"`
-	}{regions(), "ams"})
+	}{regions(), s.opts.Nearest})
 }
 
 type placement struct {
@@ -86,9 +89,9 @@ func (s *Server) place(c *call) answer {
 	}
 	left := in.Count
 	out := []placement{}
-	for _, code := range strings.Split(cmp.Or(in.Region, "ams"), ",") {
-		if code == "any" {
-			code = "fra"
+	for _, code := range strings.Split(cmp.Or(in.Region, s.opts.Nearest), ",") {
+		if code == anyRegion {
+			code = s.opts.Nearest
 		}
 		if !knownRegion(code) {
 			return failf(http.StatusUnprocessableEntity, "invalid_argument: region %s not found", code)

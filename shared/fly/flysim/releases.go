@@ -122,7 +122,7 @@ func (s *Server) releaseOf(id string) (*app, *release) {
 
 // listReleases answers the releases, newest first.
 func (s *Server) listReleases(c *call) answer {
-	list := slices.Concat([]*release{}, c.app.releases)
+	list := listed(c.app.releases)
 	slices.Reverse(list)
 	if text := c.r.URL.Query().Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)

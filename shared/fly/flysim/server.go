@@ -20,26 +20,27 @@ type Server struct {
 	mint *mint
 	rec  *recorder
 
-	mu      sync.Mutex
-	clock   clock
-	virtual time.Time
-	tasks   agenda
-	seq     uint64
-	ulids   uint64
-	rng     *rand.Rand
-	orgs    map[string]*org
-	apps    map[string]*app
-	addons  []*addon
-	foreign map[string]bool
-	faults  []*fault
-	buckets map[string]*bucket
-	images  map[string]Behavior
-	lag     Lag
-	serial  uint64
-	builds  int
-	homes   string
-	changed chan struct{}
-	closed  bool
+	mu       sync.Mutex
+	clock    clock
+	virtual  time.Time
+	tasks    agenda
+	seq      uint64
+	ulids    uint64
+	rng      *rand.Rand
+	orgs     map[string]*org
+	apps     map[string]*app
+	addons   []*addon
+	clusters []*cluster
+	foreign  map[string]bool
+	faults   []*fault
+	buckets  map[string]*bucket
+	images   map[string]Behavior
+	lag      Lag
+	serial   uint64
+	builds   int
+	homes    string
+	changed  chan struct{}
+	closed   bool
 
 	wake    chan struct{}
 	done    chan struct{}

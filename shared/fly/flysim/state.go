@@ -12,8 +12,35 @@ import (
 // State is everything that the simulator holds, as GET /_sim/state shows it. Values of secrets and
 // nonces of leases are not in it.
 type State struct {
-	Now  time.Time  `json:"now"`
-	Apps []AppState `json:"apps"`
+	Now      time.Time      `json:"now"`
+	Apps     []AppState     `json:"apps"`
+	Addons   []AddonState   `json:"addons"`
+	Postgres []ClusterState `json:"postgres"`
+}
+
+// AddonState is an add-on in State: a Redis database or a bucket, without its password.
+type AddonState struct {
+	ID       string          `json:"id"`
+	Type     string          `json:"type"`
+	Name     string          `json:"name"`
+	Org      string          `json:"org"`
+	App      string          `json:"app,omitempty"`
+	Plan     string          `json:"plan"`
+	Region   string          `json:"region"`
+	Status   string          `json:"status"`
+	Metadata json.RawMessage `json:"metadata"`
+}
+
+// ClusterState is a managed Postgres cluster in State, without its passwords.
+type ClusterState struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Org      string   `json:"org"`
+	Region   string   `json:"region"`
+	Plan     string   `json:"plan"`
+	DiskGB   int      `json:"disk_gb"`
+	Status   string   `json:"status"`
+	Attached []string `json:"attached_apps"`
 }
 
 // AppState is an app in State.
@@ -29,6 +56,7 @@ type AppState struct {
 	Secrets        []SecretState   `json:"secrets"`
 	SecretsVersion uint64          `json:"secrets_version"`
 	IPs            json.RawMessage `json:"ips"`
+	Egress         json.RawMessage `json:"egress_ips"`
 	Certificates   json.RawMessage `json:"certificates"`
 	Releases       json.RawMessage `json:"releases"`
 }
@@ -77,18 +105,36 @@ func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	out := State{Now: s.now().UTC(), Apps: []AppState{}}
+	out := State{Now: s.now().UTC(), Apps: []AppState{}, Addons: []AddonState{}, Postgres: []ClusterState{}}
 	for _, a := range s.sortedApps() {
 		out.Apps = append(out.Apps, s.appState(a))
 	}
+	for _, a := range s.addons {
+		out.Addons = append(out.Addons, s.addonState(a))
+	}
+	for _, p := range s.clusters {
+		one := ClusterState{ID: p.id, Name: p.name, Org: p.org.slug, Region: p.region, Plan: p.plan, DiskGB: p.disk, Status: s.clusterStatus(p), Attached: []string{}}
+		for _, a := range p.attached {
+			one.Attached = append(one.Attached, a.app.name)
+		}
+		out.Postgres = append(out.Postgres, one)
+	}
 	return out
+}
+
+func (s *Server) addonState(a *addon) AddonState {
+	one := AddonState{ID: a.id, Type: a.kind, Name: a.name, Org: a.org.slug, Plan: a.plan, Region: a.region, Status: s.addonStatus(a), Metadata: raw(a.metadata)}
+	if a.app != nil {
+		one.App = a.app.name
+	}
+	return one
 }
 
 func (s *Server) appState(a *app) AppState {
 	out := AppState{
 		ID: a.id, Name: a.name, Org: a.org.slug, Network: a.network, Status: a.view().Status, NumericID: a.numeric,
 		Machines: []MachineState{}, Secrets: []SecretState{}, SecretsVersion: a.secrets.version,
-		Volumes: raw(a.volumeViews()), IPs: raw(slices.Concat([]*ipAssignment{}, a.ips)), Releases: raw(slices.Concat([]*release{}, a.releases)),
+		Volumes: raw(a.volumeViews()), IPs: raw(listed(a.ips)), Egress: raw(listed(a.egress)), Releases: raw(listed(a.releases)),
 	}
 	for _, v := range a.secretViews(false) {
 		out.Secrets = append(out.Secrets, SecretState{v.Name, v.Digest})
@@ -109,7 +155,7 @@ func (s *Server) appState(a *app) AppState {
 func (s *Server) machineState(m *machine) MachineState {
 	out := MachineState{
 		ID: m.id, Name: m.name, State: m.state, Region: m.region, InstanceID: m.instance, ImageRef: raw(m.image), Config: raw(m.config),
-		Metadata: m.metadata(), Events: raw(m.events), Checks: raw(slices.Concat([]check{}, m.checks)), HostStatus: m.host,
+		Metadata: m.metadata(), Events: raw(m.events), Checks: raw(listed(m.checks)), HostStatus: m.host,
 		Cordoned: m.cordoned, Launches: m.launches, SecretsVersion: m.secretsVersion, Wedged: m.wedged, Output: slices.Clone(m.output),
 	}
 	if l := s.held(m); l != nil {

@@ -171,22 +171,27 @@ func (s *Server) deployToken(c *call) answer {
 		}
 		expiry = d
 	}
-	now := s.now()
-	used := s.mint.used
-	text, err := s.mintFor(c.app.org,
-		&resset.IfPresent{
-			Ifs:  macaroon.NewCaveatSet(&flyio.Apps{Apps: resset.New(resset.ActionAll, c.app.numeric)}, &flyio.FeatureSet{Features: resset.New(resset.ActionAll, flyio.FeatureWireGuard, flyio.FeatureRemoteBuilders)}),
-			Else: resset.ActionRead,
-		},
-		&macaroon.ValidityWindow{NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(expiry).Unix()},
-	)
-	s.mint.used = used // a server that asks nobody for tokens does not begin to because of one
+	text, err := s.mintDeploy(c.app, expiry)
 	if err != nil {
 		return failf(http.StatusInternalServerError, "internal: %v", err)
 	}
 	return ok(struct {
 		Token string `json:"token"`
 	}{"FlyV1 " + text})
+}
+
+// mintDeploy makes a token for one app and a time.
+func (s *Server) mintDeploy(a *app, expiry time.Duration) (string, error) {
+	now, used := s.now(), s.mint.used
+	text, err := s.mintFor(a.org,
+		&resset.IfPresent{
+			Ifs:  macaroon.NewCaveatSet(&flyio.Apps{Apps: resset.New(resset.ActionAll, a.numeric)}, &flyio.FeatureSet{Features: resset.New(resset.ActionAll, flyio.FeatureWireGuard, flyio.FeatureRemoteBuilders)}),
+			Else: resset.ActionRead,
+		},
+		&macaroon.ValidityWindow{NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(expiry).Unix()},
+	)
+	s.mint.used = used // a server that asks nobody for tokens does not begin to because of one
+	return text, err
 }
 
 func (s *Server) currentToken(c *call) answer {

@@ -64,7 +64,7 @@ func (s *Server) volumeRoutes() []route {
 		on("PUT"+one, resset.ActionWrite, s.updateVolume),
 		on("DELETE"+one, resset.ActionDelete, s.deleteVolume),
 		on("PUT"+one+"/extend", resset.ActionWrite, s.extendVolume),
-		on("GET"+one+"/snapshots", resset.ActionRead, func(_ *call, v *volume) answer { return ok(slices.Concat([]snapshotView{}, v.snapshots)) }),
+		on("GET"+one+"/snapshots", resset.ActionRead, func(_ *call, v *volume) answer { return ok(listed(v.snapshots)) }),
 		on("POST"+one+"/snapshots", resset.ActionWrite, s.snapshotVolume),
 	}
 }
@@ -78,14 +78,14 @@ func (a *app) volume(id string) *volume {
 	return nil
 }
 
-func (a *app) volumeViews() []*volume { return slices.Concat([]*volume{}, a.volumes) }
+func (a *app) volumeViews() []*volume { return listed(a.volumes) }
 
 func (s *Server) createVolume(c *call) answer {
 	var in flygo.CreateVolumeRequest
 	if a, fine := c.decode(&in); !fine {
 		return a
 	}
-	region := cmp.Or(in.Region, "ams")
+	region := cmp.Or(in.Region, s.opts.Nearest)
 	size := 1
 	if in.SizeGb != nil {
 		size = *in.SizeGb
