@@ -53,7 +53,7 @@ func (d *decider) updateOf(m Machine, config *flygo.MachineConfig) (UpdateMachin
 	if update.Config, update.Raw, err = sendable(laid); err != nil {
 		return UpdateMachine{}, err
 	}
-	before, err := normal(have)
+	before, err := normal(withDigests(have, m))
 	if err != nil {
 		return UpdateMachine{}, err
 	}

@@ -249,7 +249,7 @@ func (p ProofMachine) differs(m Machine) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	have, err := normal(raw)
+	have, err := normal(withDigests(raw, m))
 	if err != nil {
 		return nil, err
 	}
