@@ -1,9 +1,12 @@
 package adopt
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	flygo "github.com/superfly/fly-go"
 
 	"github.com/gigurra/flycd/shared/plan"
 )
@@ -99,14 +102,14 @@ func (c *composition) primaryRegion() string {
 	return stringOf(asObject(c.main().config["env"]), "PRIMARY_REGION")
 }
 
-// volumes writes the volumes that the groups' machines mount.
+// volumes writes the volumes that the groups' machines hold.
 func (c *composition) volumes() {
 	var all []any
 	for _, name := range c.mounted() {
-		var found []volume
+		var found []flygo.Volume
 		for _, v := range c.Volumes {
-			if v.Name == name {
-				found = append(found, volume{v.SizeGb, v.SnapshotRetention, v.Encrypted})
+			if v.Name == name && v.IsAttached() {
+				found = append(found, v)
 			}
 		}
 		if len(found) > 0 {
@@ -116,29 +119,42 @@ func (c *composition) volumes() {
 	set(c.doc, "volumes", all)
 }
 
-type volume struct {
-	sizeGB, retention int
-	encrypted         bool
-}
-
-func (c *composition) volume(name string, found []volume) object {
-	out := object{"name": name, "size_gb": found[0].sizeGB}
-	least, most := found[0], found[0]
+// volume says of volumes of one name what they have in common. One size for all of them would extend the
+// smaller ones and refuse the larger ones; then only new ones are given a size.
+func (c *composition) volume(name string, found []flygo.Volume) object {
+	out := object{"name": name}
+	sizes, retentions := map[int]bool{}, map[int]bool{}
+	encrypted, largest := false, 0
 	for _, v := range found {
-		least = volume{min(least.sizeGB, v.sizeGB), min(least.retention, v.retention), least.encrypted && v.encrypted}
-		most = volume{max(most.sizeGB, v.sizeGB), max(most.retention, v.retention), most.encrypted || v.encrypted}
+		sizes[v.SizeGb], retentions[v.SnapshotRetention] = true, true
+		encrypted, largest = encrypted || v.Encrypted, max(largest, v.SizeGb)
 	}
-	out["size_gb"] = least.sizeGB
-	if least.sizeGB != most.sizeGB {
-		c.notef("Volumes named %s have %d to %d GB; size_gb is the least of them, so that none grows.", name, least.sizeGB, most.sizeGB)
+	if len(sizes) == 1 {
+		out["size_gb"] = largest
+	} else {
+		c.notef("Volumes named %s have different sizes, so none is written for them; new ones get %d GB.", name, largest)
+		c.newSize(name, largest)
 	}
-	if least.retention == most.retention && least.retention > 0 {
-		out["snapshot_retention"] = least.retention
+	if r := found[0].SnapshotRetention; len(retentions) == 1 && r > 0 {
+		out["snapshot_retention"] = r
 	}
-	if !most.encrypted {
+	if !encrypted {
 		out["encrypted"] = false
 	}
 	return out
+}
+
+// newSize writes the size of new volumes into the mounts that use them.
+func (c *composition) newSize(name string, sizeGB int) {
+	var mounts []any
+	for _, m := range listOf(c.doc, "mounts") {
+		m := maps.Clone(asObject(m))
+		if stringOf(m, "source") == name {
+			m["initial_size"] = fmt.Sprintf("%dGB", sizeGB)
+		}
+		mounts = append(mounts, m)
+	}
+	set(c.doc, "mounts", mounts)
 }
 
 // mounted are the names of the volumes that groups mount, sorted.

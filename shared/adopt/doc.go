@@ -24,7 +24,8 @@
 //     allow it. Such groups keep their number by having none written, and ha keeps the standby. A
 //     standby also needs the group in each region that is listed, else counts elsewhere are left out.
 //   - Sizes of machines where all of a group have one; otherwise each keeps its own.
-//   - Volumes with the smallest of their sizes, since a larger one would extend the others.
+//   - Volumes with their size where all of one name have the same, since another would extend some and be
+//     refused for others.
 //   - Addresses and certificates as they are. Nothing is pruned.
 //   - Secrets as a comment. Fly tells their names and never their values, and an entry of secrets would
 //     ask for a value at the next deploy; what no entry names is left as it is. The comment is YAML, to

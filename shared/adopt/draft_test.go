@@ -187,15 +187,22 @@ func TestVolumesKeepTheirSizes(t *testing.T) {
 		w.o.Volumes = append(w.o.Volumes, flygo.Volume{ID: id, Name: "data", Region: "ams", SizeGb: size, SnapshotRetention: 7, Encrypted: true, AttachedMachine: &m.ID})
 	}
 	w.o.Volumes = append(w.o.Volumes, flygo.Volume{ID: "vol_9", Name: "old", Region: "ams", SizeGb: 50, Encrypted: true})
-	w.same(t, "size_gb: 3\n", "snapshot_retention: 7", "Volumes named data have 3 to 10 GB", "Volume old (vol_9, 50 GB in ams) is attached to no machine")
+	w.o.Volumes = append(w.o.Volumes, flygo.Volume{ID: "vol_8", Name: "data", Region: "ams", SizeGb: 70, Encrypted: true})
+	d := w.same(t, "initial_size: 10GB", "snapshot_retention: 7", "Volumes named data have different sizes", "Volume old (vol_9, 50 GB in ams) is attached to no machine")
+	if strings.Contains(string(d.YAML), "size_gb") {
+		t.Errorf("one size cannot be that of all:\n%s", d.YAML)
+	}
+
+	w.o.Volumes[0].SizeGb = 3
+	w.same(t, "size_gb: 3\n")
 }
 
 func TestAddressesAndCertificatesAreListed(t *testing.T) {
 	w := newWorld()
 	w.machine(t, "app", "ams", nil)
-	w.o.IPs = []plan.IP{{Address: "1.2.3.4", Shared: true}, {Address: "5.6.7.8", Region: "global"}, {Address: "fdaa::3", Private: true, Region: "global"}, {Address: "2a09::1", Region: "ams"}}
+	w.o.IPs = []plan.IP{{Address: "9.9.9.9", Egress: true, Region: "ams"}, {Address: "2a09::9", Egress: true, Region: "ams"}, {Address: "1.2.3.4", Shared: true}, {Address: "5.6.7.8", Region: "global"}, {Address: "fdaa::3", Private: true, Region: "global"}, {Address: "2a09::1", Region: "ams"}}
 	w.o.Certs = []plan.Cert{{Hostname: "shop.example.com", Issued: true}}
-	w.same(t, "- v: v4\n      shared: true", "- v: v4\n    - v: v6\n      private: true", "- v: v6\n      region: ams", "- hostname: shop.example.com")
+	w.same(t, "- v: v4\n      egress: true\n      region: ams\n    - v: v4\n      shared: true", "- v: v4\n    - v: v6\n      private: true", "- v: v6\n      region: ams", "- hostname: shop.example.com")
 }
 
 func TestSecretsAreACommentThatCanBeUncommented(t *testing.T) {
