@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -70,20 +69,6 @@ func sorted(list []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 
-// checkPolicy refuses a sync policy that cannot be followed.
-func checkPolicy(app *manifest.App) error {
-	if _, err := parseWindows(app.Sync.Windows); err != nil {
-		return err
-	}
-	if n := app.Sync.Retry.Limit; n != nil && *n < 1 {
-		return job.Rejectf("sync.retry.limit: expected at least 1 attempt, found %d", *n)
-	}
-	if d := app.Sync.Retry.Backoff; d != nil && *d < 0 {
-		return job.Rejectf("sync.retry.backoff: expected how long to wait after the first failed attempt, such as 30s")
-	}
-	return nil
-}
-
 // needsOf gives what the apps of a reading depend on.
 func needsOf(apps []manifest.Entry) catalog.Needs {
 	needs := catalog.Needs{}
@@ -91,14 +76,6 @@ func needsOf(apps []manifest.Entry) catalog.Needs {
 		needs[e.App.Name] = e.App.DependsOn
 	}
 	return needs
-}
-
-// circle says on which way an app depends on itself, if it does.
-func circle(needs catalog.Needs, app string) error {
-	if way := needs.Cycle(app); way != nil {
-		return job.Rejectf("depends_on: it goes in a circle: %s: take one of them out", strings.Join(way, " → "))
-	}
-	return nil
 }
 
 // holdBack finds the apps whose dependency is refused in this reading: they are kept in the catalog, but

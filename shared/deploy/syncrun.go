@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -35,9 +34,6 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 		return res, err
 	}
 	gone := r.carryOver(old)
-	if err := s.warnOfUnknown(ctx, &r); err != nil {
-		return res, err
-	}
 	res.Warnings = append(res.Warnings, r.warnings...)
 	j := req.Job
 	if req.ConfigOrder != (job.Order{}) {
@@ -124,7 +120,10 @@ func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (r
 	}
 	for _, e := range read.Apps {
 		sum, err := ConfigDigest(e)
-		if err := errors.Join(err, checkPolicy(e.App), circle(r.needs, e.App.Name)); err != nil {
+		if err == nil {
+			_, err = parseWindows(e.App.Sync.Windows)
+		}
+		if err != nil {
 			r.problems = append(r.problems, manifest.Problem{Repo: e.Repo, File: e.File, App: e.App.Name, Text: err.Error()})
 			continue
 		}
@@ -133,30 +132,4 @@ func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (r
 	}
 	r.holdBack()
 	return r, nil
-}
-
-// warnOfUnknown warns of dependencies that no tree names: they are taken as deployed.
-func (s *Syncer) warnOfUnknown(ctx context.Context, r *reading) error {
-	named := map[string]bool{}
-	for _, e := range r.entries {
-		named[e.App] = true
-	}
-	for _, p := range r.problems {
-		named[p.App] = true
-	}
-	for _, app := range r.needs.Order() {
-		for _, other := range r.needs[app] {
-			if named[other] || r.unread {
-				continue
-			}
-			_, found, err := s.Index.Entry(ctx, other)
-			if err != nil {
-				return fmt.Errorf("look up app %s: %w", other, err)
-			}
-			if !found {
-				r.warnings = append(r.warnings, fmt.Sprintf("app %s depends on %s, which no config tree names: it is taken as deployed", app, other))
-			}
-		}
-	}
-	return nil
 }
