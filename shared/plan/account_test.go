@@ -16,12 +16,54 @@ import (
 type account struct {
 	o    plan.Observed
 	next int
+	// values are what the secrets are set to, hidden the ids of machines that the proxy does not see.
+	values map[string]string
+	hidden map[string]bool
+	// writes is the number of steps that may still be applied; then the deployer is killed.
+	writes *int
+	// watch is called after each step.
+	watch func(plan.Step)
 }
 
 func (a *account) applyAll(p plan.Plan) {
 	for _, step := range stepsOf(p) {
 		a.apply(step)
 	}
+}
+
+// deploy goes the way of the corridor: it makes the plan again where the plan says so. It reports false
+// if it was killed.
+func (a *account) deploy(tb fataler, want plan.Intent) bool {
+	for range 8 {
+		p, err := plan.Diff(a.snapshot(), want)
+		if err != nil {
+			tb.Fatalf("the deploy is refused: %v", err)
+		}
+		now, again := p.Cut()
+		for _, step := range stepsOf(now) {
+			if a.writes != nil {
+				if *a.writes == 0 {
+					return false
+				}
+				*a.writes--
+			}
+			a.apply(step)
+			if a.watch != nil {
+				a.watch(step)
+			}
+		}
+		if !again {
+			return true
+		}
+		want = want.After(stepsOf(now))
+	}
+	tb.Fatalf("the plan is made again and again")
+	return false
+}
+
+// fataler is a test, or a check of rapid's.
+type fataler interface {
+	Fatalf(format string, args ...any)
 }
 
 // apply makes one step true; one that is already true does nothing.
@@ -37,6 +79,10 @@ func (a *account) apply(step plan.Step) {
 		if strings.HasSuffix(s.IP.Type, "v6") {
 			ip.Address = fmt.Sprintf("fd::%d", a.next)
 		}
+		if s.IP.Type == "egress" {
+			ip.Egress = true
+			a.o.IPs = append(a.o.IPs, plan.IP{Address: fmt.Sprintf("fe::%d", a.next), Region: s.IP.Region, Egress: true})
+		}
 		a.o.IPs = append(a.o.IPs, ip)
 	case plan.ReleaseIP:
 		a.o.IPs = slices.DeleteFunc(a.o.IPs, func(ip plan.IP) bool { return ip.Address == s.Address })
@@ -50,7 +96,13 @@ func (a *account) apply(step plan.Step) {
 		a.create(s.Create)
 		a.destroy(s.Old.ID)
 	case plan.DestroyMachine:
+		if s.Machine.ID == "" {
+			a.destroy(a.byName(s.Machine.Name).ID)
+			return
+		}
 		a.destroy(s.Machine.ID)
+	default:
+		a.applyOther(step)
 	}
 }
 
@@ -67,7 +119,15 @@ func (a *account) createVolume(s plan.CreateVolume) {
 	a.next++
 	a.o.Volumes = append(a.o.Volumes, flygo.Volume{
 		ID: fmt.Sprintf("vol_%03d", a.next), Name: s.Volume.Name, Region: a.place(s.Region), SizeGb: s.Volume.SizeGB, State: "created", HostStatus: "ok",
+		SnapshotRetention: 5, AutoBackupEnabled: true,
 	})
+	v := &a.o.Volumes[len(a.o.Volumes)-1]
+	if n := s.Volume.SnapshotRetention; n != nil {
+		v.SnapshotRetention = *n
+	}
+	if on := s.Volume.ScheduledSnapshots; on != nil {
+		v.AutoBackupEnabled = *on
+	}
 }
 
 // place is where Fly puts what names no region.
@@ -86,6 +146,9 @@ func (a *account) create(s plan.CreateMachine) {
 	m := &flygo.Machine{ID: fmt.Sprintf("m%03d", a.next), Name: s.Name, Region: a.place(s.Region), HostStatus: "ok", State: "started", CreatedAt: fmt.Sprintf("2026-01-01T00:00:%03dZ", a.next)}
 	if s.SkipLaunch {
 		m.State = "stopped"
+	}
+	if s.Hidden {
+		a.hide(m.ID, true)
 	}
 	config := configOf(s.Config)
 	if s.StandbyFor != "" {

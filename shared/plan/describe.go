@@ -144,8 +144,8 @@ func createForm(do string, s CreateMachine) Description {
 // in it; what changes in them is.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	type stage struct {
-		Name     string `json:"name"`
-		Parallel int    `json:"parallel"`
+		Name     string        `json:"name"`
+		Parallel int           `json:"parallel"`
 		Steps    []Description `json:"steps"`
 		// Again says that the plan is made again after this stage.
 		Again bool `json:"again,omitempty"`

@@ -40,6 +40,7 @@ type decisions struct {
 	groups, schedules []decision
 	secrets           secrets
 	addons            []machine.Addon
+	lost              []DestroyAddon
 	volumes           []CreateVolume
 	kept              volumeSteps
 	removed           []DestroyMachine

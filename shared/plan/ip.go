@@ -54,8 +54,10 @@ func (all *decisions) addresses(o Observed, want Intent) (allocate []AllocateIP,
 	if len(wanted) == 0 && t.DefaultIPs == "shared" && all.firstDeploy() && onlyV6(o) {
 		wanted, prune = []machine.IP{{Type: "v6"}, {Type: "shared_v4"}}, false
 	}
-	if ignoredOf(t).covers("ips") && !all.firstDeploy() {
-		return nil, nil
+	if ignoredOf(t).covers("ips") {
+		if prune = false; !all.firstDeploy() {
+			return nil, nil
+		}
 	}
 	missing, left := missingIPs(o.IPs, wanted)
 	for _, ip := range missing {

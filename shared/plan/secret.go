@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/gigurra/flycd/shared/machine"
 )
 
 const (
@@ -46,8 +48,9 @@ type secrets struct {
 	ignore  ignored
 	digests map[string]string
 	sealed  []Machine
-	// fresh is true of an app without machines: it gets what is ignored, too.
-	fresh bool
+	// fresh is true of an app without machines. Idle is one that is to have
+	// none: nobody reads its secrets, and nothing can tell what they are.
+	fresh, idle bool
 	seal  map[string]sealEntry
 	step  SetSecrets
 }
@@ -55,7 +58,7 @@ type secrets struct {
 // decideSecrets compares the wanted secrets with Fly's digests and with the seals of the machines.
 func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
 	s := secrets{want: want, ignore: ignoredOf(want.Target), digests: map[string]string{}, sealed: have, fresh: len(have) == 0, seal: map[string]sealEntry{}}
-	s.step.App = want.Target.App
+	s.step.App, s.idle = want.Target.App, s.fresh && !runs(want.Target)
 	for _, secret := range o.Secrets {
 		s.digests[secret.Name] = secret.Digest
 	}
@@ -64,7 +67,8 @@ func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
 		wanted[w.Name] = w
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if !s.fresh && s.ignore.covers("secrets", name) {
+		if s.ignore.covers("secrets", name) {
+			s.leave(wanted[name])
 			continue
 		}
 		if err := s.decide(wanted[name], len(newAddons(o, want)) > 0); err != nil {
@@ -75,6 +79,13 @@ func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
 		s.prune(wanted)
 	}
 	return s, nil
+}
+
+// leave is about a secret that is left to others: only a new app gets it, and no seal speaks of it.
+func (s *secrets) leave(w WantedSecret) {
+	if _, exists := s.digests[w.Name]; s.fresh && !s.idle && !exists && !w.Unknown && !slices.Contains(s.want.Given, w.Name) {
+		s.step.Set = append(s.step.Set, w.Name)
+	}
 }
 
 // decide is about one secret. Its value is the same if a machine got it with the same MAC and Fly has
@@ -88,13 +99,20 @@ func (s *secrets) decide(w WantedSecret, addons bool) error {
 		s.seal[w.Name] = sealEntry{s.knownMAC(w.Name, digest), digest}
 	case w.Unknown && !addons:
 		return refused("secret %s is not set on the app, and Fly told its value only once, when its service was made: set it by hand (fly secrets set %s=…), or destroy the service and let FlyCD make another", w.Name, w.Name)
-	case exists && s.unchanged(w, digest):
+	case exists && (s.idle || s.unchanged(w, digest)):
 		s.seal[w.Name] = sealEntry{w.mac(), digest}
 	default:
 		s.step.Set = append(s.step.Set, w.Name)
 		s.seal[w.Name] = sealEntry{w.mac(), unknownDigest}
 	}
 	return nil
+}
+
+// runs reports whether the target has any machine.
+func runs(t machine.Target) bool {
+	return len(t.Schedules) > 0 || slices.ContainsFunc(t.Groups, func(g machine.Group) bool {
+		return slices.ContainsFunc(g.Regions, func(region string) bool { n, _ := g.CountOf(region); return n > 0 })
+	})
 }
 
 func (w WantedSecret) mac() string {

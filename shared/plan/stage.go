@@ -32,6 +32,7 @@ func (all *decisions) plan(o Observed, want Intent) (Plan, error) {
 	allocate, release := all.addresses(o, want)
 	add, remove, certNotes := certs(o, want)
 	lost, addonNotes := pruneAddons(o, want)
+	all.lost = lost
 	p.add("addresses", 1, steps(allocate))
 	p.add("certificates", 1, steps(add))
 	p.add("volumes", mostParallel, append(steps(all.volumes), all.kept.change...))
@@ -41,7 +42,7 @@ func (all *decisions) plan(o Observed, want Intent) (Plan, error) {
 	p.add("addresses given back", 1, steps(release))
 	p.add("certificates removed", 1, steps(remove))
 	p.add("volumes destroyed", 1, steps(all.kept.destroy))
-	p.add("add-ons destroyed", 1, steps(lost))
+	p.add("add-ons destroyed", 1, steps(all.lost))
 	p.Notes = slices.Concat(all.notes, certNotes, addonNotes)
 	return p, nil
 }
@@ -77,8 +78,14 @@ func (all *decisions) machines(p *Plan, want Intent) error {
 		surplus = append(surplus, steps(d.destroys)...)
 	}
 	p.add("schedules", mostParallel, scheduled)
-	if p.add("surplus", mostParallel, append(surplus, steps(all.removed)...)) {
-		p.last().Again = all.kept.later
+	if !runs(want.Target) {
+		// with its last machine an app forgets which services were made for it
+		p.add("add-ons destroyed", 1, steps(all.lost))
+		all.lost = nil
+	}
+	p.add("surplus", mostParallel, append(surplus, steps(all.removed)...))
+	if all.kept.later && len(p.Stages) > 0 {
+		p.last().Again = true
 	}
 	if want.First && all.new(want) {
 		seed, err := all.commands.once(SeedCommand, "seed", want.Target.SeedCommand)

@@ -216,8 +216,12 @@ func (u *undo) remake(app string, old Machine) {
 		return
 	}
 	step := CreateMachine{App: app, Name: old.Name, Group: old.ProcessGroup(), Region: old.Region, Config: config, SkipLaunch: !awake(old)}
-	if len(old.Config.Mounts) > 0 {
-		step.Volume = old.Config.Mounts[0].Name
+	if mounts := old.Config.Mounts; len(mounts) > 0 {
+		step.Volume = mounts[0].Name
+		if !slices.ContainsFunc(u.now.Volumes, func(v flygo.Volume) bool { return v.ID == mounts[0].Volume }) {
+			u.notes = append(u.notes, fmt.Sprintf("machine %s is not made again: its volume %s is destroyed", titleOf(old), first(mounts[0].Name, mounts[0].Volume)))
+			return
+		}
 	}
 	u.back = append(u.back, step)
 }
