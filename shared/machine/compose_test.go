@@ -151,7 +151,7 @@ func TestMachineConfigFilesNameFiles(t *testing.T) {
 
 func TestMachineConfigKeysWithoutEffectAreRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"env": {"A": "1"}}`:                                    "machine_config: env has no effect there; write [env]",
+		`{"env": {"A": "1"}}`: "machine_config: env has no effect there; write [env]",
 		`{"files": [{"guest_path": "/x", "local_path": "y"}]}`:   "machine_config: files has no effect there; write [[files]]",
 		`{"containers": [{"name": "a", "imag": "x"}]}`:           "machine_config: containers[0].imag is no key of a machine config, and has no effect",
 		`{"dns": {"search": ["x"]}}`:                             "machine_config: dns.search is no key of a machine config, and has no effect",

@@ -38,7 +38,7 @@ func (s *service) healthcheck(value any) []flygo.ContainerHealthcheck {
 		if err != nil || n < 1 {
 			s.bad("healthcheck.retries", "expected a number above 0")
 		}
-		check.FailureThreshold = int32(n) //nolint:gosec // parsed as 32 bits
+		check.FailureThreshold = int32(n)
 	}
 	return []flygo.ContainerHealthcheck{check}
 }

@@ -26,7 +26,7 @@ func Definition(app *manifest.App, target Target) (json.RawMessage, error) {
 }
 
 func (t *translator) definition(target Target) map[string]any {
-	d, _ := written(reflect.ValueOf(*t.app)).(map[string]any)
+	d := writtenStruct(reflect.ValueOf(*t.app))
 	for key := range d {
 		if !manifest.IsFly(key) {
 			delete(d, key)
@@ -62,7 +62,7 @@ func (t *translator) ownSizes(d map[string]any, target Target) {
 			dropProcess(vm, g.Name)
 		}
 		vms = slices.DeleteFunc(vms, func(vm map[string]any) bool { p, ok := vm["processes"]; return ok && reflect.ValueOf(p).Len() == 0 })
-		guest := written(reflect.ValueOf(*g.Config.Guest)).(map[string]any) //nolint:forcetypeassert,errcheck // a struct is a map
+		guest := writtenStruct(reflect.ValueOf(*g.Config.Guest))
 		guest["processes"] = []string{g.Name}
 		vms = append(vms, guest)
 	}
@@ -172,9 +172,11 @@ func writtenStruct(v reflect.Value) map[string]any {
 		if key == "" || key == "-" || field.IsZero() && !always(t, key) {
 			continue
 		}
-		if value := written(field); value != nil && !(key == "allow_bypass" && value == false) {
-			out[key] = value
+		value := written(field)
+		if value == nil || key == "allow_bypass" && value == false {
+			continue
 		}
+		out[key] = value
 	}
 	return out
 }

@@ -27,31 +27,81 @@
 // flyctl's two for a group with services. `ha: true` gives a group without services and mounts a
 // stopped standby beside its first machine.
 //
+// # Commands, schedules and what is attached
+//
+// Release command, seed command and machine checks are ephemeral machines, as flyctl makes them: no
+// services, no mounts, restart no, gone when they end. A release command without a size of its own is as
+// large as the largest machine of the default group (Target.GuestOfCommand). A check is run beside each
+// machine of its group that was updated; its image, guest and environment are that machine's where it says
+// nothing else.
+//
+// A schedule is a group of one machine that Fly starts by the clock. It has no process group and no
+// platform version, so that flyctl's deploys leave it alone; metadata flycd_schedule names it.
+//
+// Secrets, certificates and add-ons are names only: values never come here. An add-on has its name and
+// the secret that gets its URL filled in; one with From is run elsewhere and never made.
+//
+// # Files that name files
+//
+// FilesOf says what the manifest names (files.local_path, a machine_config file, the compose file), and
+// FilesIn what those name in turn. A compose file's services are containers of each machine. The one that is
+// built, or that container names, gets the image of the deploy.
+//
+// # The release's definition
+//
+// Definition gives Fly's part of the manifest in its current spelling, for fly config show, fly console and
+// fly scale count. It is compared with what flyctl recorded for each case of testdata/flyctl.
+//
 // # As flyctl, and better
 //
-//	what                          flyctl                               here
-//	services, checks, env, init,
-//	metrics, restart, statics,
-//	vm, swap, kill_*              the reference                        as flyctl
-//	[[files]].processes           ignored: every group gets all files  as flyctl, with a warning
-//	two [[mounts]] in one group   accepted, the second lacks a volume  refused
-//	unknown groups in processes   found for services and restart       refused wherever they are named
-//	bad vm size, check without
-//	port, bad duration            found after the release is recorded  refused before anything is touched
-//	several problems              the first, or the last               all of them, each once, in order
-//	relative statics path         uploads the folder to Tigris         refused with what to write instead
-//	dedicated addresses in CI     silently none                        none, with a warning that says what to
-//	                                                                   write: they cost money, and a manifest
-//	                                                                   that wants them can say so
-//	header order                  random                               by name
-//	flags (deploy_params)         all                                  those that say something of the target;
-//	                                                                   the others are named in a warning
-//	build.compose                 containers from a compose file       refused: not understood yet
-//	local_path inside a
-//	machine_config file           read                                 refused: write the JSON inline
-//	machine_checks                test machines after each update      a warning: not run yet
-//	experimental.enable_consul,
-//	.enable_etcd, .auto_rollback  the last is ignored in silence       a warning
+// Every key of the reference is compared in manifest.Keys, which flycd help keys shows. What differs is
+// here, with its reason and the test that shows it. FlyCD does better where flyctl loses something, leaves
+// something out in silence, or finds out too late.
+//
+//	what flyctl does                       here, and why                                       shown by
+//	two [[mounts]] in one group: the       refused: a machine holds one volume                 machine BadValuesAreNamed
+//	  second is sent without a volume
+//	unknown keys are left out in silence   refused with file, line and the nearest key, so     manifest EveryMistakeHasItsPlaceAndWhatWouldBeRight
+//	                                         that nothing is thought to be set that is not
+//	second sections for a group, two       refused for the same reason                         manifest WhatFlyctlIgnoresInSilenceIsRefused
+//	  sources of one file, dead keys, …
+//	  are left out in silence
+//	keys of machine_config that it         refused for the same reason                         machine MachineConfigKeysWithoutEffectAreRefused
+//	  overwrites are left out in silence
+//	unknown groups in processes are        refused wherever they are named                     machine BadValuesAreNamed
+//	  found for services and restart
+//	a bad vm size, a check without port    refused before anything is touched                  machine BadValuesOfEveryKeyHaveTheirSentence
+//	  are found when the release is
+//	  recorded
+//	of several problems it tells one       all of them, each once, in order                    machine AllProblemsComeAtOnceAndOnce
+//	dedicated addresses in CI are          none either, but a warning says what to write:      machine DefaultAddresses
+//	  left out in silence                    they cost money, so a manifest has to name them
+//	numbers for the times of               milliseconds, as Fly's reference says               machine EveryKeyLandsWhereItShould
+//	  http_service.checks: nanoseconds
+//	header order is random                 by name, so that equal manifests are equal          machine EveryKeyLandsWhereItShould
+//	compose: commands as text are not      read as compose reads them                          machine ComposeServicesAreContainers
+//	  split, times are made up, lists
+//	  of NAME=value fail
+//	compose: what a container cannot       refused, since the app would run without it         machine ComposeMistakesAreNamed
+//	  have is left out in silence
+//	mounts cannot be removed in CI         the machine is replaced, the volume stays           plan MountsThatComeAndGoReplace
+//	machines whose config was listed       read again under the lease, written with the        fly WhoWaitsReadsAgain,
+//	  before the lease are overwritten       version that was read                             fly UpdateCarriesNonceAndVersion
+//	one failed look fails the deploy       only an outage does                                 fly SingleErrorsDoNotFailAProof
+//	a failed canary goes on serving        it is undone, and one that was left goes with       plan ACutOffDeployIsFinishedByTheNext
+//	                                         the next deploy
+//	a failed deploy rolls nothing back     every step with an undo is undone                   plan UndoPutsEverythingBack
+//	an update drops FLY_STANDBY_FOR        a standby keeps it                                  plan StandbyStaysAStandby
+//	removed groups go before the new       after: something always answers                     plan RemovedGroupGoesWhenTheNewOnesRun
+//	  ones are healthy
+//	a replacement destroys first           it creates first, and destroys what is proven       fly ReplaceLeavesTheOldOneUntilTheNewOneIsProven
+//	                                         to be replaced
+//	a POST that answered 502 is sent       looked for by its name before it is sent again      fly GatewayErrorDoesNotDoubleAPost
+//	  again, and makes two machines
+//
+// As flyctl, although it surprises: every group gets all [[files]], whatever their processes say (a warning
+// says so). And not possible: a relative statics.guest_path, which flyctl uploads to a bucket through a
+// service that only flyctl may use; it is refused with what to write instead.
 //
 // Errors are for people: each names the key and what would be right. No attempt can help them, so
 // whoever turns them into a result rejects the job.
