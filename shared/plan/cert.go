@@ -10,7 +10,8 @@ func certs(o Observed, want Intent) (add []AddCert, remove []RemoveCert, notes [
 	t, ignore := want.Target, ignoredOf(want.Target)
 	for _, host := range t.Certs {
 		known := slices.ContainsFunc(o.Certs, func(c Cert) bool { return c.Hostname == host })
-		if !known && !(o.Exists && ignore.covers("certs", host)) {
+		left := o.Exists && ignore.covers("certs", host)
+		if !known && !left {
 			add = append(add, AddCert{App: t.App, Hostname: host})
 		}
 	}

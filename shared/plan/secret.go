@@ -51,8 +51,8 @@ type secrets struct {
 	// fresh is true of an app without machines. Idle is one that is to have
 	// none: nobody reads its secrets, and nothing can tell what they are.
 	fresh, idle bool
-	seal  map[string]sealEntry
-	step  SetSecrets
+	seal        map[string]sealEntry
+	step        SetSecrets
 }
 
 // decideSecrets compares the wanted secrets with Fly's digests and with the seals of the machines.

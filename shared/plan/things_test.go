@@ -49,8 +49,8 @@ func (a *account) applyOther(step plan.Step) {
 			id = a.byName(s.Name).ID
 		}
 		a.hide(id, false)
-	default:
-		panic(fmt.Sprintf("no model of %T", step))
+	case plan.CreateApp, plan.DestroyApp, plan.AllocateIP, plan.ReleaseIP, plan.CreateVolume, plan.CreateMachine,
+		plan.UpdateMachine, plan.ReplaceMachine, plan.DestroyMachine:
 	}
 }
 
