@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do beside running the program.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl,
+		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl, "drain": drainQueue, "app": makeApp,
 	}
 }
 

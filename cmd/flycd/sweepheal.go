@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+)
+
+// healing is what a sweep found of apps whose machines somebody changed.
+type healing struct {
+	// Healed are the jobs that were pushed: for apps with sync.self_heal that drifted, or of which that
+	// cannot be told from here.
+	Healed []queue.Pushed `json:"healed,omitempty"`
+	// Drifted are the other apps that drifted. They are left as they are until their next deploy.
+	Drifted []string `json:"drifted,omitempty"`
+}
+
+const healParallel = 8
+
+// heal looks at every app of the catalog that was deployed and has nothing to do, and pushes a job of low
+// priority for those that are to heal themselves. It asks Fly for each app, Git never.
+func (c *cli) heal(ctx context.Context, q *queue.Queue) (h healing, err error) {
+	resting, states, err := c.resting(ctx, q)
+	if err != nil || len(resting) == 0 {
+		return h, err
+	}
+	git := c.sources()
+	defer func() { err = errors.Join(err, git.Close()) }()
+	d, err := c.deployer(ctx, git)
+	if err != nil {
+		return h, err
+	}
+	found, errs := make([]deploy.Drift, len(resting)), make([]error, len(resting))
+	group := errgroup.Group{}
+	group.SetLimit(healParallel)
+	for i, e := range resting {
+		group.Go(func() error {
+			found[i], errs[i] = d.DriftOf(ctx, e, states[e.App].Result)
+			return nil
+		})
+	}
+	_ = group.Wait() // each app's error is in errs
+	var jobs []job.Job
+	for i, e := range resting {
+		switch heals := e.Auto && e.SelfHeal; {
+		case heals && found[i] != deploy.DriftNone:
+			jobs = append(jobs, healJob(e))
+		case found[i] == deploy.DriftFound:
+			h.Drifted = append(h.Drifted, e.App)
+		case errs[i] != nil:
+			fmt.Fprintf(c.err, "warning: whether %s drifted is not known: %v\n", e.App, errs[i])
+		}
+	}
+	if len(jobs) == 0 || ctx.Err() != nil {
+		return h, ctx.Err()
+	}
+	answer, _, err := q.Push(ctx, queue.Delivery{Jobs: jobs})
+	h.Healed = answer.Jobs
+	return h, err
+}
+
+// healJob asks for what was deployed last, or whatever is newest by then.
+func healJob(e catalog.Entry) job.Job {
+	j := byHand(job.Job{Kind: job.Deploy, App: e.App, Org: e.Org, Config: e.Config, Low: true}, time.Now())
+	j.Reason = job.BySweep
+	return j
+}
+
+// resting gives the apps of the catalog that were deployed well, have no job, and are not held.
+func (c *cli) resting(ctx context.Context, q *queue.Queue) ([]catalog.Entry, map[string]queue.AppState, error) {
+	apps, err := q.Apps(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	states, err := q.AppStates(ctx, apps)
+	if err != nil {
+		return nil, nil, err
+	}
+	trees := map[string]bool{}
+	for _, s := range states {
+		trees[s.Config] = s.Config != ""
+	}
+	var list []catalog.Entry
+	for tree, known := range trees {
+		if !known {
+			continue
+		}
+		entries, err := q.Entries(ctx, tree)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, entries...)
+	}
+	list = slices.DeleteFunc(list, func(e catalog.Entry) bool {
+		s := states[e.App]
+		return !s.Result.Outcome.Done() || s.Active != "" || s.Pending != "" || s.Hold
+	})
+	slices.SortFunc(list, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
+	return list, states, nil
+}
