@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.deployCommand(), c.planCommand(), c.driftCommand(),
-		c.renderCommand(), c.validateCommand(), c.convertCommand(), c.adoptCommand(), c.reposCommand(), c.schemaCommand(),
+		c.renderCommand(), c.validateCommand(), c.convertCommand(), c.adoptCommand(), c.reposCommand(), c.schemaCommand(), c.keysCommand(),
 		c.dispatchCommand(), c.statusCommand(), c.jobsCommand(), c.jobCommand(), c.logsCommand(), c.cancelCommand(), c.sweepCommand(),
 		c.localCommand(), c.simCommand(), c.monitorCommand(), c.helloCommand(), c.runnerCommand(), c.gitCommand(),
 		c.versionCommand(), c.environmentTopic(),

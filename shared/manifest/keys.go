@@ -8,16 +8,16 @@ import (
 // Key is a row of the reference: one key of an app.yaml, app.toml or fly.toml.
 type Key struct {
 	// Path is dotted; [] stands for an item of a list, and <name> for a key that people choose.
-	Path string
+	Path string `json:"key"`
 	// Value says what may be written, in every accepted spelling.
-	Value string
+	Value string `json:"value"`
 	// Doc is one sentence about what it means.
-	Doc string
+	Doc string `json:"doc"`
 	// Fly is true of keys of Fly's own reference.
-	Fly bool
+	Fly bool `json:"fly"`
 	// Like compares with flyctl, and How says how or why. How is empty where there is nothing to say.
-	Like Like
-	How  string
+	Like Like   `json:"like"`
+	How  string `json:"how,omitempty"`
 }
 
 // Like says how a key compares with what flyctl does with it.

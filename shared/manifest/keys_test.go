@@ -1,6 +1,8 @@
 package manifest_test
 
 import (
+	"bytes"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -49,6 +51,19 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 				return
 			}
 		}
+	}
+}
+
+// TestPublishedReferenceIsTheModels holds the page that is read to the model that is used.
+func TestPublishedReferenceIsTheModels(t *testing.T) {
+	want := manifest.KeysMarkdown()
+	if *update {
+		if err := os.WriteFile("KEYS.md", want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile("KEYS.md"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("KEYS.md is not what KeysMarkdown gives (%v): run go test ./shared/manifest -run Published -update", err)
 	}
 }
 
