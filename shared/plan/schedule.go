@@ -12,7 +12,7 @@ import (
 // schedule decides on the one machine of a schedule. It belongs to no process group, so that flyctl's
 // deploys leave it alone, and nobody starts it but Fly's clock: whether it runs proves nothing.
 func (d *decider) schedule(g machine.Group, have []Machine) (decision, error) {
-	if d.ignore.covers("schedules", g.Name) {
+	if len(have) > 0 && d.ignore.covers("schedules", g.Name) {
 		return decision{group: g, config: g.Config, kept: have}, nil
 	}
 	config, err := clone(g.Config)
