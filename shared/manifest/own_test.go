@@ -54,7 +54,12 @@ func TestOwnKeysAreChecked(t *testing.T) {
 		{"sync: {windows: [{kind: deny, schedule: '0 1 * * *'}]}", "sync.windows[0].duration: is missing; say how long the window is, such as 8h"},
 		{"sync: {windows: [{kind: deny, schedule: '@daily', duration: 0s}]}", "sync.windows[0].duration: expected more than 0, found 0s"},
 		{"sync: {windows: [{kind: deny, schedule: '@daily', duration: 1h, timezone: Mars/Olympus}]}", `sync.windows[0].timezone: expected a time zone such as Europe/Stockholm, found "Mars/Olympus"`},
-		{"sync: {ignore: [machine.count]}", `sync.ignore[0]: "machine.count" is no field that can be left to others; they begin with ` + "machines, env, metadata, services, checks, metrics, files, statics, mounts, volumes, ips, secrets, certs, addons, restart, init, stop_config or schedules" + `; did you mean "machines"?`},
+		{"sync: {ignore: [machine.count]}", `sync.ignore[0]: "machine.count" is no field that can be left to others; they begin with ` + "machines, env, metadata, services, checks, metrics, files, statics, restart, init, stop_config, dns, containers, volumes, ips, secrets, certs or schedules" + `; did you mean "machines"?`},
+		{"sync: {ignore: [machines.cout]}", `sync.ignore[0]: there is no "cout" below machines, only count, size, guest or app; did you mean "count"?`},
+		{"sync: {ignore: [machines.app.memory]}", `sync.ignore[0]: there is no "memory" below machines.app, only count, size or guest`},
+		{"sync: {ignore: [volumes.sise_gb]}", `sync.ignore[0]: there is no "sise_gb" below volumes, only size_gb, snapshot_retention, scheduled_snapshots or count; did you mean "size_gb"?`},
+		{"sync: {ignore: [ips.v4]}", `sync.ignore[0]: "ips.v4" has no parts that can be left alone; write ips`},
+		{"sync: {ignore: ['env.[']}", `sync.ignore[0]: "env.[" has a part that is empty or no glob (* ? [a-z])`},
 		{"network: {ips: [{egress: true}]}", "network.ips[0].region: is missing; say in which region machines call out from it"},
 		{"network: {ips: [{v: v4, egress: true, shared: true}]}", "network.ips[0].egress: goes only with v and region; it is an address of its own kind"},
 	} {
@@ -85,7 +90,8 @@ verify: [{url: 'https://a.fly.dev/up', status: 204, within: 30}]
 network: {ips: [{v: v6, egress: true}]}
 sync:
   windows: [{kind: allow, schedule: '0 22 * * 1-5', duration: 8h, timezone: Europe/Stockholm}, {kind: deny, schedule: '@weekly', duration: 3600}]
-  ignore: [machines.count, env.*, secrets.OLD]
+  ignore: [machines.count, machines.a*.size, machines.app, env.*, secrets.OLD, volumes.*, certs.*.example.com, ips]
+mounts: [{source: data, destination: /d}]
 `)
 	if err != nil || len(tree.Warnings) > 0 {
 		t.Errorf("%v %v", err, tree.Warnings)

@@ -178,18 +178,7 @@ func (c checker) sync() {
 		c.window(fmt.Sprintf("sync.windows[%d]", i), w)
 	}
 	for i, field := range s.Ignore {
-		root, _, _ := strings.Cut(field, ".")
-		if !slices.Contains(IgnoreRoots(), root) {
-			c.bad(fmt.Sprintf("sync.ignore[%d]", i), "%q is no field that can be left to others; they begin with %s%s", clip(field), oneOf(IgnoreRoots()), meant(root, IgnoreRoots()))
-		}
-	}
-}
-
-// IgnoreRoots are the words that an entry of sync.ignore can begin with. What may follow, plan says.
-func IgnoreRoots() []string {
-	return []string{
-		"machines", "env", "metadata", "services", "checks", "metrics", "files", "statics", "mounts", "volumes",
-		"ips", "secrets", "certs", "addons", "restart", "init", "stop_config", "schedules",
+		c.ignoredField(fmt.Sprintf("sync.ignore[%d]", i), field)
 	}
 }
 
