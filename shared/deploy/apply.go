@@ -13,6 +13,7 @@ import (
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/probe"
 )
 
 const (
@@ -35,29 +36,20 @@ func (w *work) change(ctx context.Context) error {
 	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
 		return w.conclude(w.observed, w.success())
 	}
-	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, plan.Scope{})
+	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, w.scope())
 	if err != nil {
 		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
 	}
 	defer func() { w.discard(ctx, ch.Close()) }()
+	ch.Output = w.buildLog()
 	w.observed = ch.Observed()
 	if err := w.diff(); err != nil {
 		return err
 	}
 	outcome := w.success()
 	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
-	w.changes = append(w.changes, linesOf(w.decision)...)
-	var done []plan.Step
-	careful := w.intent.Target.Strategy != "immediate"
-	if careful {
-		err = w.proveEarlier(ctx, ch, w.decision)
-	}
-	if err == nil {
-		done, err = w.applyAll(ctx, ch, w.decision, careful)
-	}
-	if err == nil {
-		err = ch.Prove(ctx, plan.ProofOf(w.observed, w.intent))
-	}
+	done, err := w.makeTrue(ctx, ch)
+	w.endRecord(ctx, err)
 	if err != nil {
 		return w.failed(ctx, ch, done, err)
 	}
@@ -66,6 +58,71 @@ func (w *work) change(ctx context.Context) error {
 		return err
 	}
 	return w.conclude(o, outcome)
+}
+
+// makeTrue applies the decision and proves it, from inside Fly and from outside. It gives the steps that
+// were begun.
+func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, err error) {
+	if err := w.startRecord(ctx); err != nil {
+		return nil, err
+	}
+	w.changes = append(w.changes, linesOf(w.decision)...)
+	careful := w.intent.Target.Strategy != "immediate"
+	if careful {
+		if err := w.proveEarlier(ctx, ch, w.decision); err != nil {
+			return nil, err
+		}
+	}
+	if done, err = w.applyDecision(ctx, ch, careful); err != nil {
+		return done, err
+	}
+	if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
+		return done, err
+	}
+	return done, w.verify(ctx)
+}
+
+// mostRounds bounds how often a decision is made anew while it is applied.
+const mostRounds = 8
+
+// applyDecision applies the decision; where a stage brings about what the rest depends on, it looks and
+// decides again.
+func (w *work) applyDecision(ctx context.Context, ch *fly.Change, prove bool) (done []plan.Step, err error) {
+	for range mostRounds {
+		ch.Provide(w.values)
+		now, again := w.decision.Cut()
+		begun, err := w.applyAll(ctx, ch, now, prove)
+		done, w.intent = append(done, begun...), w.intent.After(begun)
+		if err != nil || !again {
+			return done, err
+		}
+		if w.observed, err = ch.Look(ctx); err != nil {
+			return done, err
+		}
+		if err := w.diff(); err != nil {
+			return done, err
+		}
+		w.note(linesOf(w.decision))
+	}
+	return done, fmt.Errorf("deploy %s: what was done %d times does not show on Fly; try again later", w.target.App, mostRounds)
+}
+
+// note adds lines that are new to the list of changes.
+func (w *work) note(lines []string) {
+	for _, line := range lines {
+		if !slices.Contains(w.changes, line) {
+			w.changes = append(w.changes, line)
+		}
+	}
+}
+
+// verify asks the manifest's addresses from outside. What does not answer as it should is a release that
+// failed.
+func (w *work) verify(ctx context.Context) error {
+	if err := probe.All(ctx, w.HTTP, w.entry.App.Verify); err != nil {
+		return fmt.Errorf("%w: verify: %w", fly.ErrUnproven, err)
+	}
+	return nil
 }
 
 // success tells a first release from a later one, and both from a proof that only had to be waited
@@ -109,7 +166,7 @@ func (w *work) applyAll(ctx context.Context, ch *fly.Change, p plan.Plan, prove 
 		if err != nil {
 			return done, err
 		}
-		if i < len(p.Stages)-1 && prove {
+		if i < len(p.Stages)-1 && prove && !st.Unproven {
 			if err := w.proveStage(ctx, ch, st); err != nil {
 				return done, err
 			}
@@ -224,7 +281,7 @@ func touched(st plan.Stage) (ids, names map[string]bool) {
 			names[s.Name] = true
 		case plan.ReplaceMachine:
 			names[s.Create.Name] = true
-		case plan.CreateApp, plan.AllocateIP, plan.ReleaseIP, plan.CreateVolume, plan.DestroyMachine, plan.DestroyApp:
+		default: // no other step makes or changes a machine
 		}
 	}
 	return ids, names

@@ -213,10 +213,6 @@ func (w *work) ensureApp(ctx context.Context) error {
 	if w.observed.Exists {
 		return nil
 	}
-	target, err := w.target()
-	if err != nil {
-		return err
-	}
 	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, plan.Scope{})
 	if err != nil {
 		return err
@@ -228,7 +224,7 @@ func (w *work) ensureApp(ctx context.Context) error {
 	if err := w.trusted(ctx); err != nil {
 		return err
 	}
-	create := plan.CreateApp{App: target.App, Org: target.Org, Network: target.Network}
+	create := plan.CreateApp{App: w.target.App, Org: w.target.Org, Network: w.target.Network}
 	if err := w.applyStep(ctx, ch, create); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -12,6 +13,7 @@ import (
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -37,7 +39,15 @@ type Deployer struct {
 	Org string
 	// Manifest says how manifests are read; its Repos is the deployer's own.
 	Manifest manifest.Options
-	// BuildLog takes what builders print; nil drops it.
+	// Secrets finds the values of the secrets that manifests refer to. Its zero value has no
+	// environment to read and no keys.
+	Secrets secret.Resolver
+	// DigestKey is the key under which secrets are compared (FLYCD_DIGEST_KEY). Without one they are set
+	// again whenever the app's digest changes.
+	DigestKey manifest.Secret
+	// HTTP asks the addresses of verify; nil means http.DefaultClient.
+	HTTP *http.Client
+	// BuildLog takes what builders, release commands and checks print; nil drops it.
 	BuildLog io.Writer
 	// Log and Now may be nil: nothing is logged, and the time is the system's.
 	Log *slog.Logger
@@ -100,6 +110,9 @@ func (d *Deployer) ready() *Deployer {
 	if full.Now == nil {
 		full.Now = time.Now
 	}
+	if full.HTTP == nil {
+		full.HTTP = http.DefaultClient
+	}
 	return &full
 }
 
@@ -132,7 +145,7 @@ func (d *Deployer) deploy(ctx context.Context, req Request) (job.Result, error) 
 	if done, err := w.untouched(ctx); done || err != nil {
 		return w.result(), err
 	}
-	err := w.walk(ctx, w.readConfig, w.resolveSource, w.observe, w.readSource, w.makeImage, w.decide, w.change)
+	err := w.walk(ctx, w.readConfig, w.resolveSource, w.explore, w.makeImage, w.decide, w.change)
 	return w.result(), err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/secret"
 )
 
 // digestBytes is how much of a SHA-256 a digest keeps: as long as one of Git's hashes.
@@ -109,7 +110,7 @@ func usedFiles(e manifest.Entry) ([]string, error) {
 		return nil, nil
 	}
 	used := map[string]bool{}
-	for _, name := range machine.FilesOf(e.App) {
+	for _, name := range slices.Concat(machine.FilesOf(e.App), secret.FilesOf(e.App)) {
 		if info, err := fs.Stat(e.FS, path.Join(e.Dir, name)); err == nil && info.Mode().IsRegular() {
 			used[path.Clean(name)] = true
 		}

@@ -32,11 +32,12 @@ func (d *Deployer) plan(ctx context.Context, req Request) (PlanResult, error) {
 	w := d.work(req)
 	w.dry = true
 	defer w.close(ctx)
-	err := w.walk(ctx, w.resolveConfig, w.readConfig, w.resolveSource, w.observe, w.readSource, w.makeImage, w.decide)
+	err := w.walk(ctx, w.resolveConfig, w.readConfig, w.resolveSource, w.explore, w.makeImage, w.decide)
 	if err != nil {
 		return PlanResult{Result: w.result()}, err
 	}
 	w.outcome, w.changes = w.success(), linesOf(w.decision)
+	w.pending = pendingOf(w.observed, w.intent.Target.Certs)
 	w.warnings = append(w.warnings, w.decision.Notes...)
 	return PlanResult{Plan: w.decision, Summary: w.changes, Result: w.result()}, nil
 }

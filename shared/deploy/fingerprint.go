@@ -23,6 +23,12 @@ func fingerprint(o plan.Observed) string {
 	for _, ip := range o.IPs {
 		rest = append(rest, fmt.Sprint("ip ", ip.Address, ip.Region, ip.Shared, ip.Private))
 	}
+	for _, s := range o.Secrets {
+		rest = append(rest, fmt.Sprint("secret ", s.Name, " ", s.Digest))
+	}
+	for _, c := range o.Certs {
+		rest = append(rest, fmt.Sprint("cert ", c.Hostname, c.Issued))
+	}
 	slices.Sort(rest)
 	return digest(append(parts, rest...)...)
 }

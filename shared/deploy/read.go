@@ -12,7 +12,6 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
-	"github.com/gigurra/flycd/shared/plan"
 )
 
 // readConfig fetches the config tree and finds the app in it.
@@ -33,6 +32,9 @@ func (w *work) readConfig(ctx context.Context) error {
 		return err
 	}
 	w.warnings = append(w.warnings, notes(w.entry.App)...)
+	if err := w.awaitWindow(); err != nil {
+		return err
+	}
 	if w.flags, err = buildFlagsOf(w.entry); err != nil {
 		return err
 	}
@@ -80,13 +82,6 @@ func named(apps []manifest.Entry) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return strings.Join(names, ", ")
-}
-
-// observe looks at what Fly holds and what it says of the deploy before.
-func (w *work) observe(ctx context.Context) error {
-	o, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
-	w.observed, w.seal = o, sealOf(o)
-	return err
 }
 
 // readSource finds the app's source and its digest. A source whose commit is the one that the machines
@@ -185,4 +180,16 @@ func readInside(fsys fs.FS, dir, name string) ([]byte, error) {
 		return nil, fmt.Errorf("expected a file of at most %d bytes", mostFile)
 	}
 	return fs.ReadFile(fsys, full)
+}
+
+// awaitWindow ends an attempt for which it is too early. A plan may be made at any time.
+func (w *work) awaitWindow() error {
+	if w.dry {
+		return nil
+	}
+	note, err := checkWindows(w.entry.App, w.req.Job, w.Now())
+	if note != "" {
+		w.warnings = append(w.warnings, note)
+	}
+	return err
 }

@@ -20,8 +20,9 @@ const (
 // conclude notes that the app is as intended, and the fingerprint that the next deploy compares with.
 func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 	w.observed, w.outcome = o, outcome
+	w.pending, w.secretSum = pendingOf(o, w.target.Certs), w.envSum(w.target.App, envSecrets(w.entry.App))
 	// an app whose manifest lies in another repository has more commits than the one that is recorded
-	if w.configAt.Hash != "" && w.entry.Repo == "" {
+	if w.configAt.Hash != "" && w.entry.Repo == "" && len(w.target.Addons) == 0 {
 		w.fingerprint = fingerprint(o)
 	}
 	return nil
@@ -30,7 +31,7 @@ func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 // settled looks at the app once more: Fly's lists may lag behind what was proven of each machine.
 func (w *work) settled(ctx context.Context) (plan.Observed, error) {
 	for try := 1; ; try++ {
-		o, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
+		o, err := w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
 		if err != nil {
 			return o, err
 		}
@@ -56,8 +57,19 @@ func (w *work) result() job.Result {
 		Digest: w.wanted(), ConfigDigest: w.marks.digests.Config, SourceDigest: w.marks.digests.Source,
 		ConfigCommit: w.configAt.Hash, SourceCommit: w.sourceAt.Hash,
 		Image: w.image, Release: w.marks.release, Fingerprint: w.fingerprint,
-		Changes: w.changes, Warnings: w.warnings,
+		Changes: w.changes, Warnings: w.warnings, Pending: w.pending, Secrets: w.secretSum,
 	}
+}
+
+// pendingOf lists the DNS records that the certificates still wait for.
+func pendingOf(o plan.Observed, hosts []string) []string {
+	var lines []string
+	for _, c := range o.Certs {
+		if slices.Contains(hosts, c.Hostname) {
+			lines = append(lines, c.Pending...)
+		}
+	}
+	return lines
 }
 
 func (w *work) wanted() string {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
@@ -67,6 +68,8 @@ type mark struct {
 	build        string
 	release      int
 	job          string
+	// record is the release as flyctl knows it; the zero value where there is none.
+	record fly.ReleaseRecord
 }
 
 // markOf decides the release number. Going on with a release that was begun, and mending machines
@@ -95,6 +98,9 @@ func (m mark) metadata() map[string]string {
 		metaRelease:      strconv.Itoa(m.release),
 		metaBuild:        m.build,
 		metaJob:          m.job,
+	}
+	if m.record.ID != "" {
+		all["fly_release_id"], all["fly_release_version"] = m.record.ID, strconv.Itoa(m.record.Version)
 	}
 	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
 	return all

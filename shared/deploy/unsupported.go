@@ -21,43 +21,14 @@ func unsupportedKeys() []unsupported {
 	build := func(f func(*manifest.Build) bool) func(*manifest.App) bool {
 		return func(a *manifest.App) bool { return a.Build != nil && f(a.Build) }
 	}
-	section := func(f func(*manifest.DeploySection) bool) func(*manifest.App) bool {
-		return func(a *manifest.App) bool { return a.DeploySection != nil && f(a.DeploySection) }
-	}
-	const byHand = "set them with `fly secrets set` and leave the key out"
 	return []unsupported{
-		{"secrets", func(a *manifest.App) bool { return len(a.Secrets) > 0 }, byHand},
-		{"secrets_prune", func(a *manifest.App) bool { return a.SecretsPrune }, byHand},
-		{"addons", func(a *manifest.App) bool { return len(a.Addons) > 0 }, "create and attach them with flyctl and leave the key out"},
-		{"certs", func(a *manifest.App) bool { return len(a.Certs) > 0 }, "add them with `fly certs add` and leave the key out"},
-		{"depends_on", func(a *manifest.App) bool { return len(a.DependsOn) > 0 }, "deploy those apps first and leave the key out"},
-		{"verify", func(a *manifest.App) bool { return len(a.Verify) > 0 }, "use checks, which are proven after every deploy"},
-		{"sync.windows", func(a *manifest.App) bool { return len(a.Sync.Windows) > 0 }, "set sync.auto: false and dispatch by hand"},
-		{"sync.ignore", func(a *manifest.App) bool { return len(a.Sync.Ignore) > 0 }, "leave the key out"},
-		{"sync.retry", func(a *manifest.App) bool { return a.Sync.Retry != manifest.Retry{} }, "leave the key out; attempts are bounded anyway"},
-		{"sync.self_heal", func(a *manifest.App) bool { return a.Sync.SelfHeal != nil && *a.Sync.SelfHeal }, "leave the key out; every deploy mends what differs"},
 		{"source.policy", func(a *manifest.App) bool { return a.Source.Policy != manifest.ImagePolicy{} }, "name a tag in source.image; it is looked up at every deploy"},
-		{"machine_checks", hasMachineChecks, "use checks, which are proven after every deploy"},
-		{"deploy.release_command", section(func(d *manifest.DeploySection) bool { return d.ReleaseCommand != "" }), "run it when the process starts, or by hand"},
-		{"deploy.seed_command", section(func(d *manifest.DeploySection) bool { return d.SeedCommand != "" }), "run it by hand"},
 		{"build.builder", build(func(b *manifest.Build) bool { return b.Builder != "" }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.buildpacks", build(func(b *manifest.Build) bool { return len(b.Buildpacks) > 0 }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.builtin", build(func(b *manifest.Build) bool { return b.Builtin != "" }), "write a Dockerfile"},
 		{"experimental.enable_consul", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableConsul }, "attach it with `fly consul attach` and leave the key out"},
 		{"experimental.enable_etcd", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableEtcd }, "leave the key out"},
 	}
-}
-
-func hasMachineChecks(a *manifest.App) bool {
-	if len(a.MachineChecks) > 0 || (a.HTTPService != nil && len(a.HTTPService.MachineChecks) > 0) {
-		return true
-	}
-	for _, s := range a.Services {
-		if len(s.MachineChecks) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // checkSupported rejects an app that asks for what cannot be applied yet, a line per key.

@@ -14,10 +14,13 @@ import (
 // registry, and no clone. It reports false whenever that cannot be known so cheaply.
 func (w *work) untouched(ctx context.Context) (bool, error) {
 	last, e := w.req.Last, w.req.Entry
-	if w.force() || last.Fingerprint == "" || !last.Outcome.Done() || e == nil {
+	if w.force() || w.req.Job.Confirm || last.Fingerprint == "" || !last.Outcome.Done() || e == nil {
 		return false, nil
 	}
 	if last.ConfigCommit == "" || last.ConfigCommit != w.configAt.Hash || e.Commit != w.configAt.Hash || e.Digest != last.ConfigDigest {
+		return false, nil
+	}
+	if d := w.Deployer; len(e.EnvSecrets) > 0 && d.envSum(e.App, e.EnvSecrets) != last.Secrets {
 		return false, nil
 	}
 	same, err := w.sourceStands(ctx)
@@ -27,14 +30,15 @@ func (w *work) untouched(ctx context.Context) (bool, error) {
 	if err != nil || !same {
 		return false, err
 	}
-	o, err := w.Fly.Observe(ctx, w.req.Job.App, plan.Scope{})
+	o, err := w.Fly.Observe(ctx, w.req.Job.App, plan.Scope{Secrets: e.Looks.Secrets, Certs: e.Looks.Certs, Egress: e.Looks.Egress})
 	if err != nil {
 		return false, err
 	}
 	if fingerprint(o) != last.Fingerprint || !rests(o) {
 		return false, nil
 	}
-	w.outcome, w.fingerprint, w.image = job.Unchanged, last.Fingerprint, last.Image
+	w.outcome, w.fingerprint, w.image, w.pending = job.Unchanged, last.Fingerprint, last.Image, last.Pending
+	w.secretSum = last.Secrets
 	w.marks = mark{digests: Digests{Config: last.ConfigDigest, Source: last.SourceDigest}, release: last.Release}
 	w.log.InfoContext(ctx, "unchanged", "config_commit", w.configAt.Hash, "source_commit", w.sourceAt.Hash)
 	return true, nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/source"
@@ -26,7 +28,8 @@ type work struct {
 	trees *trees
 	entry manifest.Entry
 	flags buildFlags
-	// observe
+	// explore
+	target   machine.Target
 	observed plan.Observed
 	seal     seal
 	// readSource
@@ -37,13 +40,17 @@ type work struct {
 	// makeImage
 	image string
 	// decide
+	values   map[string]manifest.Secret
 	intent   plan.Intent
 	decision plan.Plan
 	// change
+	record      *fly.ReleaseRecord
 	outcome     job.Outcome
 	detail      string
 	changes     []string
 	warnings    []string
+	pending     []string
+	secretSum   string
 	fingerprint string
 }
 

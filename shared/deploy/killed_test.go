@@ -1,0 +1,122 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/deploy/deploytest"
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+)
+
+// dying lets so many requests through and is dead from then on, like a process that was killed: the
+// last one takes effect, and nobody hears its answer.
+type dying struct {
+	left, seen atomic.Int64
+	// end ends whatever the deployer waits for.
+	end context.CancelFunc
+}
+
+var errKilled = errors.New("killed")
+
+func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.seen.Add(1)
+	left := d.left.Add(-1)
+	if left <= 0 {
+		defer d.end()
+	}
+	if left < 0 {
+		return nil, errKilled
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if left == 0 && err == nil {
+		_ = resp.Body.Close()
+		return nil, errKilled
+	}
+	return resp, err
+}
+
+// mortal gives a deployer that dies after so many requests to Fly.
+func (b *bench) mortal(calls int64) (*deploy.Deployer, *dying) {
+	b.tb.Helper()
+	life := &dying{end: func() {}}
+	life.left.Store(calls)
+	o := deploytest.FlyOptions(b.FlyURL)
+	o.Transport, o.LeaseTTL, o.Lag = life, time.Second, 50*time.Millisecond
+	client, err := fly.New(b.tb.Context(), o)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	d := *b.deployer
+	d.Fly = client
+	return &d, life
+}
+
+// never is more requests than any deploy makes.
+const never = 1 << 30
+
+// TestKilledAfterAnyCallGoesOn kills the deployer after its first call to Fly, then after its second, and
+// so on, and lets another attempt at the same job go on: it reaches what an undisturbed deploy
+// reaches, has nothing twice, and runs the release command once.
+func TestKilledAfterAnyCallGoesOn(t *testing.T) {
+	for _, phase := range []string{"first deploy", "update"} {
+		t.Run(phase, func(t *testing.T) {
+			prepare := func(t *testing.T) (*bench, deploy.Request) {
+				b, tree, commit := wholeBench(t)
+				if phase == "update" {
+					b.expect(b.deploy("shop", tree, nil), job.Created)
+					b.deployer.Secrets.Env["API_KEY"] = "second-api-key"
+					commit("again")
+				}
+				return b, jobOf("the one", "shop", tree, b.last["shop"])
+			}
+			b, req := prepare(t)
+			runs := b.commands("shop", "fly_app_release_command")
+			whole, life := b.mortal(never)
+			if res, err := whole.Deploy(t.Context(), req); err != nil || !res.Outcome.Done() {
+				t.Fatalf("%+v, %v", res, err)
+			}
+			want, calls := b.shape("shop"), life.seen.Load()
+			runs = b.commands("shop", "fly_app_release_command") - runs
+			step := int64(1)
+			if testing.Short() {
+				step = calls/5 + 1
+			}
+			for n := int64(1); n <= calls; n += step {
+				t.Run("", func(t *testing.T) {
+					t.Parallel()
+					b, req := prepare(t)
+					before := b.commands("shop", "fly_app_release_command")
+					doomed, life := b.mortal(n)
+					ctx, end := context.WithCancel(t.Context())
+					life.end = end
+					_, _ = doomed.Deploy(ctx, req)
+					b.Sim.Advance(time.Minute) // the dead one's leases run out
+					res, err := b.deployer.Deploy(t.Context(), req)
+					if err != nil || !res.Outcome.Done() {
+						t.Fatalf("killed after call %d of %d, the next attempt gave %+v, %v", n, calls, res, err)
+					}
+					if got := b.shape("shop"); got != want {
+						t.Errorf("killed after call %d of %d\n%s\nwant\n%s", n, calls, got, want)
+					}
+					if got := b.commands("shop", "fly_app_release_command") - before; got != runs {
+						t.Errorf("killed after call %d: the release command ran %d times, want %d", n, got, runs)
+					}
+				})
+			}
+		})
+	}
+}
+
+// jobOf is a job that may be tried more than once, under a name.
+func jobOf(name, app string, tree job.Config, last job.Result) deploy.Request {
+	return deploy.Request{
+		Job:  job.Job{ID: job.SaltedID(job.Deploy, app, name), Kind: job.Deploy, App: app, Config: tree, Created: time.Now()},
+		Last: last,
+	}
+}

@@ -1,0 +1,112 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/secret"
+)
+
+// resolveSecrets finds the values of the manifest's secrets. Whoever only plans may lack the keys: what
+// cannot be had is then taken to be as it is.
+func (w *work) resolveSecrets(ctx context.Context) error {
+	files, err := w.secretFiles()
+	if err != nil {
+		return err
+	}
+	w.values, err = w.Secrets.Resolve(ctx, w.entry.App, files)
+	if err != nil && w.dry {
+		w.warnings = append(w.warnings, fmt.Sprintf("secrets are left out of the plan: %v", err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.entry.File, err)
+	}
+	return nil
+}
+
+// secretFiles reads the files that secrets come from, out of the config folder.
+func (w *work) secretFiles() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range secret.FilesOf(w.entry.App) {
+		content, err := readInside(w.entry.FS, w.entry.Dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the resolver says which secret wants it
+		}
+		if err != nil {
+			return nil, job.Reject(fmt.Errorf("%s: read %s: %w", w.entry.File, name, err))
+		}
+		files[name] = content
+	}
+	return files, nil
+}
+
+// wantedSecrets are the manifest's and the add-ons'. The values of the add-ons that were observed join
+// those that were resolved.
+func (w *work) wantedSecrets() []plan.WantedSecret {
+	all := map[string]plan.WantedSecret{}
+	for _, name := range w.target.Secrets {
+		all[name] = w.wantedSecret(name)
+	}
+	for _, a := range w.target.Addons {
+		if a.From != "" {
+			w.attach(a.Secret, w.values[a.From])
+			all[a.Secret] = w.wantedSecret(a.Secret)
+			continue
+		}
+		i := slices.IndexFunc(w.observed.Addons, func(o plan.Addon) bool { return o.Type == a.Type && o.Name == a.Name })
+		if i < 0 {
+			continue
+		}
+		for name, value := range w.observed.Addons[i].Values {
+			w.attach(name, value)
+			all[name] = w.wantedSecret(name)
+		}
+		if w.observed.Addons[i].Values == nil && a.Secret != "" {
+			all[a.Secret] = plan.WantedSecret{Name: a.Secret, Unknown: true}
+		}
+	}
+	out := make([]plan.WantedSecret, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name])
+	}
+	return out
+}
+
+func (w *work) attach(name string, value manifest.Secret) {
+	if w.values == nil {
+		w.values = map[string]manifest.Secret{}
+	}
+	if !value.IsZero() {
+		w.values[name] = value
+	}
+}
+
+func (w *work) wantedSecret(name string) plan.WantedSecret {
+	value, known := w.values[name]
+	if !known {
+		return plan.WantedSecret{Name: name, Unknown: true}
+	}
+	return plan.WantedSecret{Name: name, MAC: secret.MAC(w.DigestKey, w.entry.App.Name, name, value)}
+}
+
+// envSum is the HMAC of what the environment holds under the names, empty without names or a key.
+func (d *Deployer) envSum(app string, names []string) string {
+	if len(names) == 0 || d.DigestKey.IsZero() {
+		return ""
+	}
+	values := map[string]manifest.Secret{}
+	for _, name := range names {
+		if value, ok := d.Secrets.Env[name]; ok {
+			values[name] = manifest.NewSecret(value)
+		}
+	}
+	return secret.Sum(d.DigestKey, app, values)
+}
