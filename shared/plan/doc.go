@@ -142,9 +142,9 @@
 //	machines.size               the guests of all groups, or of one: machines.GROUP.size (guest is the same)
 //	env.NAME, metadata.NAME     one name; env and metadata alone leave all of them, but for FlyCD's own
 //	services, checks, metrics, statics, files, restart, init, stop_config, dns, containers
-//	                            a section of the machine config, whole or, but in lists, by what is in it: init.cmd
+//	                            a section of the machine config; of a table also a part, such as init.cmd
 //	volumes.size_gb             also volumes.snapshot_retention, .scheduled_snapshots and .count; of one
-//	                            volume: volumes.NAME.size_gb; volumes.NAME alone leaves it to prune, too
+//	                            volume: volumes.NAME.size_gb. volumes.* keeps prune away, too
 //	ips                         the addresses
 //	certs.HOST                  certificates; certs.*.example.com has as many parts as the host names
 //	secrets.NAME                secrets

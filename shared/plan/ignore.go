@@ -56,8 +56,10 @@ func sections() []string {
 // keep leaves the machine's own values where the patterns name them, also where it has none.
 func (i ignored) keep(out, have object) {
 	for _, pattern := range i.patterns {
-		if slices.Contains(sections(), pattern[0]) {
-			keepPath(out, have, pattern)
+		for _, section := range sections() {
+			if matches(pattern[0], section) {
+				keepPath(out, have, append([]string{section}, pattern[1:]...))
+			}
 		}
 	}
 }
