@@ -35,10 +35,13 @@ type recorded struct {
 	}
 }
 
+// goldenDir holds what the real flyctl left on Fly in each recorded case.
+const goldenDir = "../../shared/adopt/testdata/flyctl"
+
 // flyctl CASE…: brings about on the simulated Fly what flyctl had deployed there.
 func replayFlyctl(ts *testscript.TestScript, _ bool, cases []string) {
 	for _, name := range cases {
-		raw, err := os.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), name+".json"))
+		raw, err := os.ReadFile(filepath.Join(goldenDir, name+".json"))
 		ts.Check(err)
 		var r recorded
 		ts.Check(json.Unmarshal(raw, &r))
@@ -84,15 +87,16 @@ func (r recorded) replay(ts *testscript.TestScript) {
 	ask(ts, http.MethodPatch, fly+"/api/v1/releases/"+made.Release.ID, map[string]any{"status": "complete"})
 }
 
+// secret APP NAME VALUE sets a secret, as somebody with flyctl would.
+func setSecret(ts *testscript.TestScript, _ bool, args []string) {
+	ask(ts, http.MethodPost, worldOf(ts).FlyURL+"/v1/apps/"+args[0]+"/secrets", map[string]any{"values": map[string]string{args[1]: args[2]}})
+}
+
 // TestAdoptedPlanIsEmpty adopts each app that the real flyctl deployed in the recordings, as YAML and as
 // TOML: what is written is valid, and a plan of it is empty.
 func TestAdoptedPlanIsEmpty(t *testing.T) {
 	t.Parallel()
-	golden, err := filepath.Abs("../../shared/adopt/testdata/flyctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(golden, "*.json"))
+	files, err := filepath.Glob(filepath.Join(goldenDir, "*.json"))
 	if err != nil || len(files) < 19 {
 		t.Fatalf("there should be 19 cases: %d %v", len(files), err)
 	}
@@ -115,9 +119,6 @@ func TestAdoptedPlanIsEmpty(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: dir, RequireExplicitExec: true, Cmds: scriptCommands(),
-		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars, "GOLDEN="+golden)
-			return surround(t, env)
-		},
+		Setup: func(env *testscript.Env) error { return surround(t, env) },
 	})
 }

@@ -41,7 +41,8 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do beside running the program.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl, "drain": drainQueue, "app": makeApp,
+		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl,
+		"byhandone": changeOneByHand, "deployed": deployedFrom, "secret": setSecret, "drain": drainQueue, "app": makeApp,
 	}
 }
 
@@ -211,15 +212,23 @@ func takeOne(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 // byhand APP changes every machine of the app, as somebody with flyctl would.
-func changeByHand(ts *testscript.TestScript, _ bool, args []string) {
+func changeByHand(ts *testscript.TestScript, _ bool, args []string) { changeSome(ts, args[0], -1) }
+
+// byhandone APP changes one machine of the app.
+func changeOneByHand(ts *testscript.TestScript, _ bool, args []string) { changeSome(ts, args[0], 1) }
+
+func changeSome(ts *testscript.TestScript, app string, most int) {
 	w := worldOf(ts)
-	machines := fmt.Sprintf("%s/v1/apps/%s/machines", w.FlyURL, args[0])
+	machines := fmt.Sprintf("%s/v1/apps/%s/machines", w.FlyURL, app)
 	var list []struct {
 		ID, Region string
 		Config     map[string]any
 	}
 	ts.Check(json.Unmarshal(ask(ts, http.MethodGet, machines, nil), &list))
-	for _, m := range list {
+	for i, m := range list {
+		if i == most {
+			return
+		}
 		m.Config["env"].(map[string]any)["BYHAND"] = "yes"
 		ask(ts, http.MethodPost, machines+"/"+m.ID, map[string]any{"config": m.Config, "region": m.Region})
 	}

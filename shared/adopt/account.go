@@ -220,6 +220,14 @@ func imageOf(m plan.Machine) string {
 	return name + "@" + digest
 }
 
+// metadata is that of the group's first machine.
+func (g *group) metadata() map[string]string {
+	for _, m := range slices.Concat(g.active, g.standbys) {
+		return m.Config.Metadata
+	}
+	return nil
+}
+
 // names are the groups in the order of their names.
 func (a *account) names() []string { return slices.Sorted(maps.Keys(a.groups)) }
 

@@ -280,6 +280,12 @@ func TestEmptyVariablesStay(t *testing.T) {
 	w.same(t, `EMPTY: ""`)
 }
 
+func TestAppThatFlyCDDeployedIsNamed(t *testing.T) {
+	w := newWorld()
+	w.machine(t, "app", "ams", func(c object) { c["metadata"].(object)["flycd_digest"] = "d1" })
+	has(t, strings.Join(w.draft(t).Notes, "\n"), "FlyCD has deployed it before")
+}
+
 func TestNothingToAdoptIsRejected(t *testing.T) {
 	for name, o := range map[string]plan.Observed{
 		"no app":      {App: "shop"},

@@ -19,6 +19,9 @@ func (c *composition) remarks() {
 			c.notef("Machines of group %s differ from each other, and a manifest has one configuration for all of a group: this is the one that most of them have.", name)
 		}
 	}
+	if m := c.main().metadata(); m["flycd_digest"] != "" {
+		c.notef("FlyCD has deployed it before, from another manifest; the first deploy of this one writes its own digest into each machine.")
+	}
 	for _, m := range c.foreign {
 		why := "it is in no process group"
 		if config := m.GetConfig(); config != nil && config.Schedule != "" {
