@@ -224,3 +224,55 @@ func graphProvider(name string) (any, error) {
 		"nameSuffix": "", "beta": false, "internal": false, "provisioningInstructions": "", "excludedRegions": []*object{}, "regions": graphRegions(),
 	}}, nil
 }
+
+func (s *Server) addonMutations() map[string]mutation {
+	return map[string]mutation{
+		"createAddOn": func(c *call, in arguments) (fields, error) {
+			made, err := s.createAddon(c.who, in)
+			if err != nil {
+				return nil, err
+			}
+			o := s.graphAddOn(c, made)
+			o.fields["environment"] = made.environment()
+			return fields{"addOn": o}, nil
+		},
+		"updateAddOn": func(c *call, in arguments) (fields, error) {
+			a, err := s.addonBy(c.who, resset.ActionWrite, in)
+			if err != nil {
+				return nil, err
+			}
+			if plan := in.text("planId"); plan != "" {
+				a.plan = plan
+			}
+			if v, given := in["options"]; given {
+				a.options = v
+			}
+			if v, given := in["metadata"]; given {
+				a.metadata = v
+			}
+			if _, given := in["readRegions"]; given {
+				a.readRegions = in.texts("readRegions")
+			}
+			s.announce()
+			return fields{"addOn": s.graphAddOn(c, a)}, nil
+		},
+		"deleteAddOn": func(c *call, in arguments) (fields, error) {
+			a, err := s.addonBy(c.who, resset.ActionDelete, in)
+			if err != nil {
+				return nil, err
+			}
+			s.addons = slices.DeleteFunc(slices.Clone(s.addons), func(other *addon) bool { return other == a })
+			s.announce()
+			return fields{"deletedAddOnName": a.name}, nil
+		},
+		"resetAddOnPassword": func(c *call, in arguments) (fields, error) {
+			a, err := s.addonBy(c.who, resset.ActionWrite, in)
+			if err != nil {
+				return nil, err
+			}
+			a.password = s.token(16)
+			s.announce()
+			return fields{"addOn": s.graphAddOn(c, a)}, nil
+		},
+	}
+}

@@ -86,3 +86,30 @@ func FuzzCreateBody(f *testing.F) {
 		ask(http.MethodGet, "/_sim/state", nil)
 	})
 }
+
+// FuzzGraphQL: any query is answered with JSON.
+func FuzzGraphQL(f *testing.F) {
+	for _, query := range wholeQueries {
+		f.Add(query)
+	}
+	f.Add(`{ app(name: "a") { ...F machines(first: 1, last: -2) { nodes { config app { name } } } } } fragment F on App { x: releases { nodes { user { email } } } ...F }`)
+	f.Add(`query($a: [String] = ["x", $b]) { addOns(type: redis) { edges { cursor node { addOnProvider { name } } } } }`)
+	f.Fuzz(func(t *testing.T, query string) {
+		s := flysim.New(flysim.Options{})
+		defer s.Close()
+		ask := func(method, path string, body any) *httptest.ResponseRecorder {
+			text, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(text)))
+			return w
+		}
+		ask(http.MethodPost, "/v1/apps", map[string]string{"name": "a", "org_slug": "personal"})
+		w := ask(http.MethodPost, "/graphql", map[string]any{"query": query, "variables": map[string]any{"appName": "a", "imageRef": "x"}})
+		if w.Code != http.StatusOK || !json.Valid(w.Body.Bytes()) {
+			t.Fatalf("%q: %d %s", query, w.Code, w.Body)
+		}
+	})
+}

@@ -11,71 +11,6 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 )
 
-// object is something that a GraphQL query selects from: its type's name and its fields. A field is
-// a value, an *object, a []*object, or a field function that makes one of them of its arguments.
-type object struct {
-	kind   string
-	fields fields
-}
-
-type fields map[string]any
-
-// field is a field with arguments, or one that costs work.
-type field func(arguments) (any, error)
-
-// arguments are a field's arguments, variables filled in.
-type arguments map[string]any
-
-// graphError is an error as GraphQL answers it.
-type graphError struct{ text, code string }
-
-func (e *graphError) Error() string { return e.text }
-
-func notFound(kind string) error {
-	return &graphError{"Could not find " + kind, "NOT_FOUND"}
-}
-
-func invalidInput(format string, args ...any) error {
-	return &graphError{fmt.Sprintf(format, args...), "UNPROCESSABLE"}
-}
-
-func notSimulated(format string, args ...any) error {
-	return &graphError{"flysim does not simulate " + fmt.Sprintf(format, args...), "NOT_SIMULATED"}
-}
-
-func (a arguments) text(key string) string {
-	s, _ := a[key].(string)
-	return s
-}
-
-func (a arguments) number(key string) (int, bool) {
-	n, is := a[key].(json.Number)
-	if !is {
-		i, isInt := a[key].(int64)
-		return int(i), isInt
-	}
-	i, err := n.Int64()
-	return int(i), err == nil
-}
-
-// object is an argument that is an object, such as a mutation's input.
-func (a arguments) object(key string) arguments {
-	m, _ := a[key].(map[string]any)
-	return m
-}
-
-// texts is an argument that is a list of strings.
-func (a arguments) texts(key string) []string {
-	list, _ := a[key].([]any)
-	out := []string{}
-	for _, v := range list {
-		if s, is := v.(string); is {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // execution answers one operation.
 type execution struct {
 	doc  *ast.QueryDocument
@@ -117,6 +52,9 @@ func (s *Server) graphql(c *call) answer {
 	if op == nil {
 		return ok(graphAnswer{Errors: []graphFailure{{Message: fmt.Sprintf("No operation named %q", in.Operation)}}})
 	}
+	if name := endless(doc); name != "" {
+		return ok(graphAnswer{Errors: []graphFailure{{Message: "Fragment " + name + " contains an infinite loop"}}})
+	}
 	x := &execution{doc: doc, vars: vars}
 	if err := x.complete(op); err != nil {
 		return ok(graphAnswer{Errors: []graphFailure{failure(err, nil)}})
@@ -130,6 +68,45 @@ func (s *Server) graphql(c *call) answer {
 	}
 	data := x.selection(root, op.SelectionSet, nil)
 	return ok(graphAnswer{Data: data, Errors: x.errs})
+}
+
+// endless is a fragment that contains itself, if there is one.
+func endless(doc *ast.QueryDocument) string {
+	const entered, left = 1, 2
+	seen := map[string]int{}
+	var visit func(ast.SelectionSet) string
+	visit = func(set ast.SelectionSet) string {
+		for _, sel := range set {
+			found := ""
+			switch sel := sel.(type) {
+			case *ast.Field:
+				found = visit(sel.SelectionSet)
+			case *ast.InlineFragment:
+				found = visit(sel.SelectionSet)
+			case *ast.FragmentSpread:
+				def := doc.Fragments.ForName(sel.Name)
+				if def == nil || seen[sel.Name] == left {
+					continue
+				}
+				if seen[sel.Name] == entered {
+					return sel.Name
+				}
+				seen[sel.Name] = entered
+				found = visit(def.SelectionSet)
+				seen[sel.Name] = left
+			}
+			if found != "" {
+				return found
+			}
+		}
+		return ""
+	}
+	for _, def := range doc.Operations {
+		if name := visit(def.SelectionSet); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 func variables(text json.RawMessage) (map[string]any, error) {
@@ -296,25 +273,4 @@ func (x *execution) value(v any, c collected, path []any) any {
 		return nil
 	}
 	return v
-}
-
-// connection is a page of objects, all of them in one, or the first ones.
-func connection(kind string, nodes []*object) field {
-	return func(args arguments) (any, error) {
-		page := nodes
-		if n, given := args.number("first"); given && n >= 0 && n < len(page) {
-			page = page[:n]
-		}
-		if n, given := args.number("last"); given && n >= 0 && n < len(page) {
-			page = page[len(page)-n:]
-		}
-		edges := make([]*object, len(page))
-		for i, node := range page {
-			edges[i] = &object{kind + "Edge", fields{"node": node, "cursor": fmt.Sprint(i)}}
-		}
-		return &object{kind + "Connection", fields{
-			"nodes": listed(page), "edges": edges, "totalCount": len(nodes),
-			"pageInfo": &object{"PageInfo", fields{"hasNextPage": len(page) < len(nodes), "hasPreviousPage": false, "endCursor": nil, "startCursor": nil}},
-		}}, nil
-	}
 }

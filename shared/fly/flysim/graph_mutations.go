@@ -105,26 +105,34 @@ func (s *Server) appMutations() map[string]mutation {
 	}
 }
 
-// createToken mints a deploy token, the one profile that is simulated.
+// createToken mints a token to deploy an app or an organisation with, the two profiles that are
+// simulated.
 func (s *Server) createToken(c *call, in arguments) (fields, error) {
-	if profile := in.text("profile"); profile != "deploy" {
-		return nil, notSimulated("tokens of the profile %q, only deploy", profile)
-	}
-	a, err := s.appBy(c.who, resset.ActionWrite, in.object("profileParams").text("app_id"))
-	if err != nil {
-		return nil, err
-	}
 	expiry, err := time.ParseDuration(cmp.Or(in.text("expiry"), "175200h"))
 	if err != nil || expiry <= 0 {
 		return nil, invalidInput("Invalid expiry %q", in.text("expiry"))
 	}
-	text, err := s.mintDeploy(a, expiry)
-	if err != nil {
-		return nil, invalidInput("%v", err)
+	var text string
+	switch profile := in.text("profile"); profile {
+	case "deploy":
+		var a *app
+		if a, err = s.appBy(c.who, resset.ActionWrite, in.object("profileParams").text("app_id")); err == nil {
+			text, err = s.mintDeploy(a.org, a, expiry)
+		}
+	case "deploy_organization":
+		var o *org
+		if o, err = s.orgBy(c.who, resset.ActionWrite, "", in.text("organizationId")); err == nil {
+			text, err = s.mintDeploy(o, nil, expiry)
+		}
+	default:
+		err = notSimulated("tokens of the profile %q, only deploy and deploy_organization", profile)
 	}
-	token := "FlyV1 " + text
+	if err != nil {
+		return nil, err
+	}
 	return fields{"limitedAccessToken": &object{"LimitedAccessToken", fields{
-		"id": "token-" + digest(a.id, text), "name": in.text("name"), "token": text, "tokenHeader": token, "expiresAt": s.now().Add(expiry).UTC(), "revokedAt": nil,
+		"id": "token-" + digest(in.text("name"), text), "name": in.text("name"), "token": text, "tokenHeader": "FlyV1 " + text,
+		"expiresAt": s.now().Add(expiry).UTC(), "revokedAt": nil,
 	}}}, nil
 }
 
@@ -228,58 +236,6 @@ func (s *Server) certificateMutations() map[string]mutation {
 			s.announce()
 			return payload, err
 		}),
-	}
-}
-
-func (s *Server) addonMutations() map[string]mutation {
-	return map[string]mutation{
-		"createAddOn": func(c *call, in arguments) (fields, error) {
-			made, err := s.createAddon(c.who, in)
-			if err != nil {
-				return nil, err
-			}
-			o := s.graphAddOn(c, made)
-			o.fields["environment"] = made.environment()
-			return fields{"addOn": o}, nil
-		},
-		"updateAddOn": func(c *call, in arguments) (fields, error) {
-			a, err := s.addonBy(c.who, resset.ActionWrite, in)
-			if err != nil {
-				return nil, err
-			}
-			if plan := in.text("planId"); plan != "" {
-				a.plan = plan
-			}
-			if v, given := in["options"]; given {
-				a.options = v
-			}
-			if v, given := in["metadata"]; given {
-				a.metadata = v
-			}
-			if _, given := in["readRegions"]; given {
-				a.readRegions = in.texts("readRegions")
-			}
-			s.announce()
-			return fields{"addOn": s.graphAddOn(c, a)}, nil
-		},
-		"deleteAddOn": func(c *call, in arguments) (fields, error) {
-			a, err := s.addonBy(c.who, resset.ActionDelete, in)
-			if err != nil {
-				return nil, err
-			}
-			s.addons = slices.DeleteFunc(slices.Clone(s.addons), func(other *addon) bool { return other == a })
-			s.announce()
-			return fields{"deletedAddOnName": a.name}, nil
-		},
-		"resetAddOnPassword": func(c *call, in arguments) (fields, error) {
-			a, err := s.addonBy(c.who, resset.ActionWrite, in)
-			if err != nil {
-				return nil, err
-			}
-			a.password = s.token(16)
-			s.announce()
-			return fields{"addOn": s.graphAddOn(c, a)}, nil
-		},
 	}
 }
 

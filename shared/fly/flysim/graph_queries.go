@@ -36,10 +36,8 @@ func (s *Server) queries(c *call) *object {
 		"addOnProvider": field(func(args arguments) (any, error) { return graphProvider(args.text("name")) }),
 		"machine":       field(func(args arguments) (any, error) { return s.graphMachineBy(c, args.text("machineId")) }),
 		"volume":        field(func(args arguments) (any, error) { return s.graphVolumeBy(c, args.text("id")) }),
-		"latestImageDetails": field(func(args arguments) (any, error) {
-			r := parseImage(args.text("image"))
-			return graphImageVersion(&r), nil
-		}),
+		// only Fly's own images have newer versions
+		"latestImageDetails": field(func(arguments) (any, error) { return nil, &graphError{"Unknown repository", "NOT_FOUND"} }),
 	}
 	return &object{"Queries", root}
 }
@@ -112,6 +110,7 @@ func (s *Server) graphOrg(c *call, o *org) *object {
 		"extensionSsoLink": nil, "remoteBuilderApp": nil, "remoteBuilderImage": "", "settings": nil,
 		"agreedToProviderTos": field(func(arguments) (any, error) { return true, nil }),
 		"addOns":              field(func(args arguments) (any, error) { return s.graphAddOns(c, o, nil)(args) }),
+		"members":             field(func(arguments) (any, error) { return c.who.members(), nil }),
 		"apps": field(func(args arguments) (any, error) {
 			return s.graphApps(c, arguments{"organizationId": o.id(), "first": args["first"]})
 		}),
@@ -142,6 +141,12 @@ func (who identity) viewer() *object {
 		"id": "user-" + strings.TrimSuffix(who.owner, "@tokens.fly.io"), "email": who.email(), "name": "flysim", "enablePaidHobby": true,
 		"agreedToProviderTos": field(func(arguments) (any, error) { return true, nil }),
 	}}
+}
+
+// members of an organisation: the caller is all that the simulator knows of.
+func (who identity) members() *object {
+	me := &object{"OrganizationMembershipsEdge", fields{"cursor": "0", "node": who.viewer(), "joinedAt": nil, "role": "ADMIN"}}
+	return &object{"OrganizationMembershipsConnection", fields{"edges": []*object{me}, "nodes": []*object{who.viewer()}, "totalCount": 1}}
 }
 
 func graphRegion(r regionView) *object {

@@ -171,7 +171,7 @@ func (s *Server) deployToken(c *call) answer {
 		}
 		expiry = d
 	}
-	text, err := s.mintDeploy(c.app, expiry)
+	text, err := s.mintDeploy(c.app.org, c.app, expiry)
 	if err != nil {
 		return failf(http.StatusInternalServerError, "internal: %v", err)
 	}
@@ -180,16 +180,17 @@ func (s *Server) deployToken(c *call) answer {
 	}{"FlyV1 " + text})
 }
 
-// mintDeploy makes a token for one app and a time.
-func (s *Server) mintDeploy(a *app, expiry time.Duration) (string, error) {
+// mintDeploy makes a token for a time, for one app or (nil) its whole organisation.
+func (s *Server) mintDeploy(o *org, a *app, expiry time.Duration) (string, error) {
 	now, used := s.now(), s.mint.used
-	text, err := s.mintFor(a.org,
-		&resset.IfPresent{
+	caveats := []macaroon.Caveat{&macaroon.ValidityWindow{NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(expiry).Unix()}}
+	if a != nil {
+		caveats = append(caveats, &resset.IfPresent{
 			Ifs:  macaroon.NewCaveatSet(&flyio.Apps{Apps: resset.New(resset.ActionAll, a.numeric)}, &flyio.FeatureSet{Features: resset.New(resset.ActionAll, flyio.FeatureWireGuard, flyio.FeatureRemoteBuilders)}),
 			Else: resset.ActionRead,
-		},
-		&macaroon.ValidityWindow{NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(expiry).Unix()},
-	)
+		})
+	}
+	text, err := s.mintFor(o, caveats...)
 	s.mint.used = used // a server that asks nobody for tokens does not begin to because of one
 	return text, err
 }

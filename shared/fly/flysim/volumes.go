@@ -85,8 +85,18 @@ func (s *Server) createVolume(c *call) answer {
 	if a, fine := c.decode(&in); !fine {
 		return a
 	}
-	region := cmp.Or(in.Region, s.opts.Nearest)
-	size := 1
+	size, region := 1, in.Region
+	if in.SourceVolumeID != nil {
+		source := c.app.volume(*in.SourceVolumeID)
+		if source == nil {
+			return failf(http.StatusUnprocessableEntity, "invalid_argument: source volume %s not found", *in.SourceVolumeID)
+		}
+		size, region = source.SizeGB, cmp.Or(region, source.Region)
+	}
+	if in.SnapshotID != nil && !s.snapshotKnown(*in.SnapshotID) {
+		return failf(http.StatusUnprocessableEntity, "invalid_argument: snapshot %s not found", *in.SnapshotID)
+	}
+	region = cmp.Or(region, s.opts.Nearest)
 	if in.SizeGb != nil {
 		size = *in.SizeGb
 	}
@@ -110,6 +120,17 @@ func (s *Server) createVolume(c *call) answer {
 	c.app.volumes = append(c.app.volumes, v)
 	s.announce()
 	return ok(v)
+}
+
+func (s *Server) snapshotKnown(id string) bool {
+	for _, a := range s.apps {
+		for _, v := range a.volumes {
+			if slices.ContainsFunc(v.snapshots, func(shot snapshotView) bool { return shot.ID == id }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func override[T any](to, with *T) {
