@@ -39,6 +39,11 @@ func (t *translator) definition(target Target) map[string]any {
 	if env := merged(t.app.Env, t.flags.env); len(env) > 0 {
 		d["env"] = env
 	}
+	for _, section := range []string{"experimental", "build"} {
+		if m, ok := d[section].(map[string]any); ok && len(m) == 0 {
+			delete(d, section)
+		}
+	}
 	if e, ok := d["experimental"].(map[string]any); ok {
 		d["experimental"] = experimental(e)
 	}

@@ -90,6 +90,9 @@ statics: [{guest_path: /p, url_prefix: /u}]
 experimental: {kill_timeout: 3, metrics_port: 9}
 services: {protocol: tcp, internal_port: 8080, processes: [web], concurrency: "20,25", auto_stop_machines: stop, ports: [{port: 80, http_options: {replay_cache: [{path_prefix: /, ttl_seconds: 10, type: cookie, allow_bypass: false}]}}]}
 `)
+	if got := text(t, definition(t, &manifest.App{Experimental: &manifest.Experimental{}, Build: &manifest.Build{}}, machine.Target{App: "a"})); got != `{"app":"a"}` {
+		t.Errorf("empty sections are %s", got)
+	}
 	const want = `{"app":"shop","experimental":{"attached":{"secrets":{}}},"kill_timeout":"3s","metrics":[{"port":9}],` +
 		`"mounts":[{"destination":"/d","initial_size":"7","processes":["web"],"source":"d"}],"processes":{"idle":"i","job":"j","web":"w"},` +
 		`"services":[{"auto_stop_machines":true,"concurrency":{"hard_limit":25,"soft_limit":20,"type":"requests"},"internal_port":8080,` +
