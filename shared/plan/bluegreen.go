@@ -78,19 +78,21 @@ func clonedSet(set map[string]bool) map[string]bool {
 type slot struct {
 	region  string
 	stopped bool
+	// old is the machine whose place it is, if there is one.
+	old Machine
 }
 
 // slots are the places of the machines that the group would have: one for each that stays or is made.
 func slots(plain decision) []slot {
 	var all []slot
 	for _, m := range actives(&plain, plain.staying()) {
-		all = append(all, slot{m.Region, !awake(m)})
+		all = append(all, slot{m.Region, !awake(m), m})
 	}
 	for _, r := range plain.replaces {
-		all = append(all, slot{r.Create.Region, r.Create.SkipLaunch})
+		all = append(all, slot{r.Create.Region, r.Create.SkipLaunch, r.Old})
 	}
 	for _, c := range plain.creates {
-		all = append(all, slot{c.Region, c.SkipLaunch})
+		all = append(all, slot{region: c.Region, stopped: c.SkipLaunch})
 	}
 	if !slices.ContainsFunc(all, func(s slot) bool { return !s.stopped }) && len(all) > 0 && hasChecks(plain.config) {
 		all[0].stopped = false // one has to show that the checks pass
@@ -147,7 +149,7 @@ func (d *decider) same(plain decision, m Machine) (bool, error) {
 // greens makes what is missing.
 func (d *decider) greens(dec *decision, left []slot, old []Machine) error {
 	for _, s := range left {
-		create, err := d.create(dec, s.region)
+		create, err := d.successor(dec, s.old, s.region)
 		if err != nil {
 			return err
 		}

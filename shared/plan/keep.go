@@ -22,7 +22,7 @@ func (d *decider) keep(dec *decision, m Machine) error {
 		return d.replace(dec, m, why)
 	}
 	config := *dec.config
-	if !dec.group.GuestSet || d.ignore.machines(dec.group.Name, "size", "guest") {
+	if d.keepsGuest(dec) {
 		config.Guest = nil
 	}
 	update, err := d.updateOf(m, &config)
@@ -176,12 +176,56 @@ func (d *decider) takeOver(dec *decision, machines []Machine) []Machine {
 }
 
 func (d *decider) replace(dec *decision, m Machine, why string) error {
-	create, err := d.create(dec, m.Region)
+	create, err := d.successor(dec, m, m.Region)
 	if err != nil {
 		return err
 	}
-	create.SkipLaunch = reachable(m) && !awake(m)
+	create.SkipLaunch = reachable(m) && !awake(m) || len(create.Config.Standbys) > 0
 	create.Config.Metadata[MetaReplaces] = m.ID
 	dec.replaces = append(dec.replaces, ReplaceMachine{Old: m, Create: create, Why: why})
 	return nil
+}
+
+// successor makes the step for a machine that takes the place of another one. What only that one's config
+// says goes over to it, as in an update: its own size, metadata of others.
+func (d *decider) successor(dec *decision, old Machine, region string) (CreateMachine, error) {
+	create, err := d.create(dec, region)
+	if err != nil {
+		return create, err
+	}
+	if !reachable(old) {
+		if isStandby(old) && len(create.Config.Services) == 0 {
+			create.Config.Standbys = old.GetConfig().Standbys
+			create.Config.Env = union(create.Config.Env, map[string]string{standbyFor: create.Config.Standbys[0]})
+		}
+		return create, nil
+	}
+	config := *create.Config
+	if d.keepsGuest(dec) {
+		config.Guest = nil
+	}
+	have, err := rawOf(old)
+	if err != nil {
+		return create, err
+	}
+	laid, err := lay(have, &config)
+	if err != nil {
+		return create, err
+	}
+	d.ignore.keep(laid, have)
+	want, err := objectOf(&config)
+	if err != nil {
+		return create, err
+	}
+	set(laid, want, "mounts")
+	for _, key := range []string{MetaReplaces, MetaGreen} {
+		delete(child(laid, "metadata"), key)
+	}
+	create.Config, err = typed(laid)
+	return create, err
+}
+
+// keepsGuest is true where a machine's size is its own.
+func (d *decider) keepsGuest(dec *decision) bool {
+	return !dec.group.GuestSet || d.ignore.machines(dec.group.Name, "size", "guest")
 }

@@ -125,7 +125,7 @@ func ephemeral(group string) bool {
 // reachable is false where Fly cannot reach the machine's host; its config is incomplete then and
 // is never written back.
 func reachable(m Machine) bool {
-	return m.Config != nil && (m.HostStatus == "" || m.HostStatus == flygo.HostStatusOk)
+	return m.Machine != nil && m.Config != nil && (m.HostStatus == "" || m.HostStatus == flygo.HostStatusOk)
 }
 
 func isStandby(m Machine) bool {

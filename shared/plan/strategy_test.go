@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	flygo "github.com/superfly/fly-go"
+
+	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/plan"
 )
 
@@ -212,6 +215,44 @@ func TestStrategiesThatCannotBeAreRefused(t *testing.T) {
 		}
 		if _, err := plan.Diff(plan.Observed{}, want); err != nil {
 			t.Errorf("%s is refused at a first deploy: %v", row.strategy, err)
+		}
+	}
+}
+
+// TestSuccessorsInheritWhatOnlyTheMachineSays looks at greens and at machines that are replaced.
+func TestSuccessorsInheritWhatOnlyTheMachineSays(t *testing.T) {
+	a, want := deployed(t, turned)
+	a.edit(0, func(c map[string]any) {
+		at(c, "metadata")["team"] = "a"
+		c["guest"] = map[string]any{"cpu_kind": "shared", "cpus": 2, "memory_mb": 1024}
+		at(c, "init")["tty"] = true
+	})
+	want.Image = image("2")
+	green := stepsOf(mustDiff(t, a.o, want))[0].(plan.CreateMachine).Config
+	want.Target.Strategy = ""
+	want.Target.Groups[0].Config.Mounts = []flygo.MachineMount{{Name: "data", Path: "/data"}}
+	want.Target.Volumes = []machine.Volume{{Group: "app", Name: "data", SizeGB: 1}}
+	p := mustDiff(t, a.o, want)
+	replaced := p.Stages[1].Steps[0].(plan.ReplaceMachine).Create.Config
+	for name, c := range map[string]*flygo.MachineConfig{"green": green, "replaced": replaced} {
+		if c.Metadata["team"] != "a" || c.Guest.CPUs != 2 || !c.Init.Tty || c.Image != want.Image {
+			t.Errorf("the %s machine has %+v", name, c)
+		}
+	}
+	if len(green.Mounts) != 0 || len(replaced.Mounts) != 1 {
+		t.Errorf("mounts %v and %v", green.Mounts, replaced.Mounts)
+	}
+}
+
+func TestReplacedStandbyStaysOne(t *testing.T) {
+	a, want := deployed(t, worker+"ha: true\n")
+	if len(a.o.Machines) != 2 {
+		t.Fatalf("%d machines", len(a.o.Machines))
+	}
+	a.o.Machines[1].HostStatus = "unreachable"
+	for _, step := range stepsOf(mustDiff(t, a.o, want)) {
+		if r, ok := step.(plan.ReplaceMachine); ok && (len(r.Create.Config.Standbys) != 1 || !r.Create.SkipLaunch) {
+			t.Errorf("it becomes %+v", r.Create)
 		}
 	}
 }
