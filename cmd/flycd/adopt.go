@@ -66,8 +66,13 @@ func (c *cli) adopt(ctx context.Context, app string, f adoptFlags) error {
 		if _, err := c.out.Write(files[0].content); err != nil {
 			return err
 		}
-	} else if err := c.writeAll(files, f.force); err != nil {
+		return c.remark(draft)
+	}
+	if err := writeAll(files, f.force); err != nil {
 		return err
+	}
+	for _, one := range files {
+		fmt.Fprintln(c.out, shortPath(one.path))
 	}
 	return c.remark(draft)
 }

@@ -54,18 +54,30 @@ func (c *cli) convert(path string, f convertFlags) error {
 	if f.toStdout {
 		return c.printConversions(all, isFolder)
 	}
-	if f.dryRun {
-		for _, one := range all {
-			fmt.Fprintf(c.out, "%s → %s\n", shortPath(one.from), shortPath(one.to.path))
-		}
-		_, err := fmt.Fprintf(c.out, "%s would be written\n", counted(len(all), "file"))
-		return err
-	}
 	files := make([]newFile, len(all))
 	for i, one := range all {
 		files[i] = one.to
 	}
-	return c.writeAll(files, f.force)
+	done := "written"
+	if f.dryRun {
+		done = "would be written"
+	} else if err := writeAll(files, f.force); err != nil {
+		return err
+	}
+	return c.printWritten(all, isFolder, done)
+}
+
+// printWritten says what became of what: a line for each file of a folder, else the new file's name.
+func (c *cli) printWritten(all []conversion, isFolder bool, done string) error {
+	if !isFolder {
+		_, err := fmt.Fprintln(c.out, shortPath(all[0].to.path))
+		return err
+	}
+	for _, one := range all {
+		fmt.Fprintf(c.out, "%s → %s\n", shortPath(one.from), shortPath(one.to.path))
+	}
+	_, err := fmt.Fprintln(c.out, counted(len(all), "file"), done)
+	return err
 }
 
 // conversions converts all files, so that a mistake in one of them is found before anything is
@@ -79,15 +91,18 @@ func (c *cli) conversions(sources []string, f convertFlags, isFolder bool) ([]co
 			mistakes = append(mistakes, err)
 			continue
 		}
-		if there := beside(one); there != "" && !f.toStdout {
-			if isFolder && !f.force {
-				fmt.Fprintf(c.err, "%s is left alone: %s is there already; --force overwrites it\n", shortPath(from), shortPath(there))
-				continue
-			}
-			if filepath.Base(there) != filepath.Base(one.to.path) {
-				mistakes = append(mistakes, fmt.Errorf("%s is there already, and a folder has one manifest: delete it first", there))
-				continue
-			}
+		there := beside(one)
+		switch {
+		case there == "" || f.toStdout || f.force && there == one.to.path:
+		case isFolder && !f.force:
+			fmt.Fprintf(c.err, "%s is left alone: %s is there already; --force overwrites it\n", shortPath(from), shortPath(there))
+			continue
+		case there == one.to.path:
+			mistakes = append(mistakes, one.to.isThere())
+			continue
+		default:
+			mistakes = append(mistakes, fmt.Errorf("%s is there already, and a folder has one manifest: delete it first", there))
+			continue
 		}
 		all = append(all, one)
 	}

@@ -17,13 +17,12 @@ type newFile struct {
 
 func compareText(a, b string) int { return strings.Compare(a, b) }
 
-// writeAll writes all of the files or none of them, and prints the path of each. Without force it
-// overwrites nothing.
-func (c *cli) writeAll(files []newFile, force bool) error {
+// writeAll writes all of the files or none of them. Without force it overwrites nothing.
+func writeAll(files []newFile, force bool) error {
 	if !force {
 		for _, f := range files {
 			if _, err := os.Lstat(f.path); err == nil {
-				return usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", f.path))
+				return f.isThere()
 			}
 		}
 	}
@@ -38,12 +37,11 @@ func (c *cli) writeAll(files []newFile, force bool) error {
 		}
 		undo = append(undo, back)
 	}
-	for _, f := range files {
-		if _, err := fmt.Fprintln(c.out, shortPath(f.path)); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+func (f newFile) isThere() error {
+	return usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", f.path))
 }
 
 // write puts the whole file in place at once, and gives what puts things back as they were.
@@ -57,7 +55,7 @@ func (f newFile) write(force bool) (undo func() error, err error) {
 	}
 	was := err == nil
 	if was && !force {
-		return nil, usage(fmt.Errorf("%s is there already: --force overwrites it, --stdout prints instead", f.path))
+		return nil, f.isThere()
 	}
 	if err := replaceFile(f.path, f.content); err != nil {
 		return nil, err
@@ -82,7 +80,7 @@ func replaceFile(path string, content []byte) (err error) {
 		}
 	}()
 	_, err = temp.Write(content)
-	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil { //nolint:gosec // a manifest is for everybody who reads the repository
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp.Name(), path)
