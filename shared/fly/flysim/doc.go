@@ -1,19 +1,34 @@
-// Package flysim simulates the Fly Machines API on the wire: a Server is an http.Handler that
-// fly-go's flaps client, flyctl and curl can be pointed at (FLY_FLAPS_BASE_URL). Tests and the
-// local mode use it; nothing that runs on Fly links it.
+// Package flysim simulates Fly on the wire: a Server is an http.Handler that fly-go, flyctl and curl
+// can be pointed at, with all three of FLY_FLAPS_BASE_URL, FLY_API_BASE_URL and FLY_UIEX_BASE_URL.
+// Tests and the local mode use it; nothing that runs on Fly links it.
 //
 // # What is simulated
 //
-// Apps, machines, leases, metadata, volumes, secrets, secret keys, addresses, certificates,
-// placements and deploy tokens live in memory. A machine's life takes time, on a clock that tests
-// move: created → starting → started, stopping → stopped, suspending → suspended, replacing after
-// an update, destroying → destroyed. Transitions are tasks on an agenda; one goroutine runs what is
-// due, and every request first does the same, so an answer never lags behind the clock.
+// The Machines API: apps, machines, leases, metadata, volumes, secrets, secret keys, addresses,
+// certificates, placements and deploy tokens live in memory. A machine's life takes time, on a clock
+// that tests move: created → starting → started, stopping → stopped, suspending → suspended,
+// replacing after an update, destroying → destroyed. Transitions are tasks on an agenda; one
+// goroutine runs what is due, and every request first does the same, so an answer never lags behind
+// the clock. Ephemeral machines that have a command end, with an exit code, and are gone; scheduled
+// ones start one interval after they got their schedule, and again; logs outlive their machine.
+//
+// The APIs beside it, as far as flyctl needs them to create, deploy, scale and show apps: GraphQL
+// (apps, releases, addresses, egress addresses, certificates, secrets, volumes, organisations, Upstash
+// Redis, Tigris buckets) and REST (organisations, builds, releases, logs, managed Postgres of both
+// generations). A GraphQL query is parsed and resolved field by field, so any selection of what is
+// known works. Add-ons and clusters have names, states and passwords, and nothing behind them.
+//
+// What is not simulated says so: 501 with a sentence, and in GraphQL, whose clients read nothing
+// from other statuses than 200, an error that names the field. That is above all WireGuard and
+// whatever goes through it (ssh, console, proxy), builders, and what is put into a bucket.
 //
 // Where the real API has opinions, so has the simulator: writes to a leased machine need its nonce
 // (409), current_version and min_secrets_version are enforced (412), a wait takes 1 to 60 seconds
 // (400) and then expires (408), a name that is somebody else's is forbidden (403), the config is
-// echoed with the quirks of the real one (dns: {}, guest defaults, autostop as a boolean).
+// echoed with the quirks of the real one (dns: {}, guest defaults, autostop as a boolean). A machine
+// keeps the secrets of its creation until an update says min_secrets_version. A volume that is in use
+// grows with the machine's next start. A certificate waits until somebody makes its DNS records:
+// POST /_sim/certificates/HOSTNAME/issue (or withdraw), or Server.Issue.
 //
 // # What can go wrong
 //
@@ -28,7 +43,8 @@
 // A machine whose image is in Options.Exec runs a command of this host in its own process group,
 // with nothing but the machine's environment and the app's secrets, a home of its own and one
 // loopback port for each internal port; its checks probe that port for real, its exit follows the
-// restart policy. Close ends all of them.
+// restart policy. An ephemeral or scheduled machine of such an image that has a command of its own runs
+// that one instead, on this host. Close ends all of them.
 //
 // # Looking in
 //

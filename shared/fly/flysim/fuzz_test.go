@@ -96,7 +96,11 @@ func FuzzGraphQL(f *testing.F) {
 	f.Add(`query($a: [String] = ["x", $b]) { addOns(type: redis) { edges { cursor node { addOnProvider { name } } } } }`)
 	f.Fuzz(func(t *testing.T, query string) {
 		s := flysim.New(flysim.Options{})
-		defer s.Close()
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 		ask := func(method, path string, body any) *httptest.ResponseRecorder {
 			text, err := json.Marshal(body)
 			if err != nil {

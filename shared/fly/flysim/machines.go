@@ -43,7 +43,11 @@ func (s *Server) listMachines(c *call) answer {
 		if q.Has("region") && q.Get("region") != m.region || q.Has("state") && !slices.Contains(strings.Split(q.Get("state"), ","), m.state) {
 			continue
 		}
-		if v := s.stale(m); v != nil {
+		v := s.stale(m)
+		if v == nil && !m.alive() && q.Get("include_deleted") == "true" {
+			v = m.view()
+		}
+		if v != nil {
 			views = append(views, v)
 		}
 	}

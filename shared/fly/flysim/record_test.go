@@ -34,6 +34,7 @@ func TestRecordingLooksLikeTheRealOnes(t *testing.T) {
 	raw(t, http.MethodPost, url+"/graphql", `{"query":"query ($appName: String!) {\n app(name: $appName) {\n id\n image(ref: $imageRef) { id digest }\n }\n}","variables":{"appName":"app01"}}`)
 	_ = c.Destroy(t.Context(), "app01", flygo.RemoveMachineInput{ID: m.ID, Kill: true}, l.Data.Nonce)
 
+	raw(t, http.MethodPost, url+"/graphql", `{"query":"mutation($input: SetSecretsInput!) { setSecrets(input: $input) { app { name } } }","variables":{"input":{"appId":"app01","secrets":[{"key":"OTHER","value":"topsecret2"}]}}}`)
 	need(t, s.Close())
 
 	sequence, err := os.ReadFile(filepath.Join(dir, "sequence.txt"))
@@ -48,6 +49,7 @@ POST   /v1/apps/app01/machines/MACHINE_1 [nonce NONCE_2] -> 200 {"config": "\u20
 GET    /v1/apps/app01/machines/MACHINE_1/wait?state=started&timeout=10 -> 200
 POST   /graphql -> 200 query app{id image} vars={"appName": "app01"}
 DELETE /v1/apps/app01/machines/MACHINE_1?kill=true [nonce NONCE_2] -> dropped
+POST   /graphql -> 200 mutation setSecrets{app} vars="\u2026"
 `
 	if got := string(sequence); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
