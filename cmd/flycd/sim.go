@@ -18,11 +18,15 @@ func (c *cli) simCommand() *cobra.Command {
 	var opts flysim.Options
 	cmd := &cobra.Command{
 		Use: "sim", Short: "Serve a simulated Fly for any client", GroupID: "run",
-		Long: `Serve Fly's Machines API, simulated in memory. Point a client at it with FLY_FLAPS_BASE_URL. Machines are
-simulated; with --exec, those of one image run a command of this host instead, with the machine's
-environment. GET /_sim/state shows everything, PUT /_sim/faults makes calls fail, POST /_sim/clock moves time.`,
+		Long: `Serve Fly's APIs, simulated in memory: machines, and what flyctl needs beside them. Point a client at it with
+FLY_FLAPS_BASE_URL, FLY_API_BASE_URL and FLY_UIEX_BASE_URL, all three at the same address. Machines are simulated;
+with --exec, those of one image run a command of this host instead, with the machine's environment. GET /_sim/state
+shows everything, PUT /_sim/faults makes calls fail, POST /_sim/clock moves time,
+POST /_sim/certificates/HOSTNAME/issue lets a certificate arrive. What is not simulated is answered with 501.`,
 		Example: `  flycd sim --listen 127.0.0.1:4280 --token secret
-  FLY_FLAPS_BASE_URL=http://127.0.0.1:4280 FLY_API_TOKEN=secret flycd deploy ./my-app
+  export FLY_API_TOKEN=secret FLY_FLAPS_BASE_URL=http://127.0.0.1:4280
+  export FLY_API_BASE_URL=$FLY_FLAPS_BASE_URL FLY_UIEX_BASE_URL=$FLY_FLAPS_BASE_URL
+  flycd deploy ./my-app; flyctl status --app my-app
   flycd sim --exec registry.fly.io/runner=./dist/runner`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
