@@ -36,7 +36,7 @@ environments.`,
 		Example: `  flycd adopt shop-web
   flycd adopt shop-web --dir ./apps/web --toml
   flycd adopt shop-web --stdout`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.adopt(cmd.Context(), args[0], f) },
 	}
 	cmd.Flags().StringVar(&f.dir, "dir", "", "folder to write to (default: one with the app's name)")

@@ -9,6 +9,6 @@ func (c *cli) commands() []*cobra.Command {
 		c.renderCommand(), c.validateCommand(), c.convertCommand(), c.adoptCommand(), c.reposCommand(), c.schemaCommand(), c.keysCommand(),
 		c.dispatchCommand(), c.statusCommand(), c.jobsCommand(), c.jobCommand(), c.logsCommand(), c.cancelCommand(), c.sweepCommand(),
 		c.localCommand(), c.simCommand(), c.monitorCommand(), c.helloCommand(), c.runnerCommand(), c.gitCommand(),
-		c.versionCommand(), c.environmentTopic(),
+		c.versionCommand(), c.environmentTopic(), c.plansTopic(), c.movingTopic(),
 	}
 }

@@ -28,6 +28,9 @@ Those that have an app.yaml or app.toml beside them already are left alone, and 
   flycd convert app.yaml --stdout
   flycd convert ./apps --dry-run`,
 		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"toml", "yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
 		RunE: func(_ *cobra.Command, args []string) error { return c.convert(args[0], f) },
 	}
 	cmd.Flags().BoolVar(&f.force, "force", false, "overwrite a file that is there")

@@ -12,7 +12,7 @@ const (
 	exitFailed  = 1  // failed, cancelled, a build that failed
 	exitUsage   = 2  // wrong usage or bad input: manifest, flags
 	exitRefused = 3  // token, policy, lease, somebody else's name
-	exitChanges = 10 // plan --exit-code found changes
+	exitChanges = 10 // plan or drift with --exit-code, or adopt, found changes
 )
 
 // exitError carries the code that an error ends the process with. An empty text prints nothing: the

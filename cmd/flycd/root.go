@@ -31,8 +31,10 @@ See what it understands:     flycd render ./fly.toml
 See what it would do:        flycd plan ./my-app
 Do it:                       flycd deploy ./my-app
 
+Bring an app that runs:      flycd adopt my-app
+
 Settings come from the environment; "flycd help environment" lists them.
-Exit codes: 0 done or nothing to do, 1 failed, 2 bad input, 3 refused, 10 plan found changes.`
+Exit codes: 0 done or nothing to do, 1 failed, 2 bad input, 3 refused, 10 plan, drift or adopt found changes.`
 
 // run is the program without its process: it returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
