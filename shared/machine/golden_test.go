@@ -20,11 +20,12 @@ import (
 var notCovered = map[string]string{}
 
 // TestMachineConfigsAreFlyctls compares with what the real flyctl made of each file: the project's
-// own copies, and further ones where they lie beside the project.
+// own copies, and further ones where they lie beside the project. The files mixed-NN have many keys each,
+// drawn at random, so that all of Fly's reference is among them.
 func TestMachineConfigsAreFlyctls(t *testing.T) {
 	files, err := filepath.Glob("testdata/machine-config/*.toml")
-	if err != nil || len(files) < 14 {
-		t.Fatalf("there should be 14 golden files: %v %v", files, err)
+	if err != nil || len(files) < 14+40 {
+		t.Fatalf("there should be 14 golden files, and 40 of mixed keys: %v %v", files, err)
 	}
 	beside, err := filepath.Glob("../../../shared/golden/machine-config/*.toml")
 	if err != nil {
@@ -32,7 +33,11 @@ func TestMachineConfigsAreFlyctls(t *testing.T) {
 	}
 	for _, file := range append(files, beside...) {
 		t.Run(file, func(t *testing.T) {
-			if diff := cmp.Diff(goldenOf(t, file), translated(t, file)); (diff != "") != (notCovered[filepath.Base(file)] != "") {
+			want, got := goldenOf(t, file), translated(t, file)
+			if want.Definition == nil {
+				got.Definition = nil
+			}
+			if diff := cmp.Diff(want, got); (diff != "") != (notCovered[filepath.Base(file)] != "") {
 				t.Errorf("not as flyctl has it (-flyctl +ours):\n%s", diff)
 			}
 		})
@@ -42,6 +47,8 @@ func TestMachineConfigsAreFlyctls(t *testing.T) {
 type golden struct {
 	Groups         map[string]any `json:"groups"`
 	ReleaseCommand any            `json:"release_command"`
+	// Definition is what flyctl would record of the release, where the file has it.
+	Definition any `json:"definition"`
 }
 
 func goldenOf(t *testing.T, file string) golden {
@@ -60,7 +67,8 @@ func goldenOf(t *testing.T, file string) golden {
 
 func translated(t *testing.T, file string) golden {
 	t.Helper()
-	target := translate(t, readApp(t, file))
+	app := readApp(t, file)
+	target := translate(t, app)
 	got := golden{Groups: map[string]any{}}
 	for _, g := range target.Groups {
 		got.Groups[g.Name] = plain(t, g.Config)
@@ -69,6 +77,7 @@ func translated(t *testing.T, file string) golden {
 		got.ReleaseCommand = plain(t, target.ReleaseCommand)
 	}
 	sortHeaders(got.Groups)
+	got.Definition = definition(t, app, target)
 	return got
 }
 

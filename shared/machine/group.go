@@ -146,9 +146,13 @@ func (t *translator) group(name string) Group {
 
 func (t *translator) metrics(group string) *flygo.MachineMetrics {
 	for _, m := range t.app.Metrics {
-		if t.concerns(m.Processes, group) {
-			return &flygo.MachineMetrics{Port: m.Port, Path: m.Path, Https: m.HTTPS}
+		if !t.concerns(m.Processes, group) {
+			continue
 		}
+		if metrics := (flygo.MachineMetrics{Port: m.Port, Path: m.Path, Https: m.HTTPS}); metrics != (flygo.MachineMetrics{}) {
+			return &metrics
+		}
+		return nil
 	}
 	return nil
 }

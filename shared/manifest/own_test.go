@@ -140,6 +140,7 @@ func TestWhatFlyctlIgnoresInSilenceIsRefused(t *testing.T) {
 		{"vm: [{size: shared-cpu-1x}, {memory: 512}]", "2:29: vm[1]: is a second section for all groups (vm[0] is the first), and flyctl takes one of them in silence; name the groups of each with processes"},
 		{"metrics: [{port: 1}, {port: 2, processes: [app]}]", "2:22: metrics[1]: is a second section for group app (metrics[0] is the first), and flyctl takes one of them in silence; name the groups of each with processes"},
 		{"restart: [{policy: never}, {policy: always}]", "2:28: restart[1]: is a second section for group app (restart[0] is the first), and flyctl takes one of them in silence; name the groups of each with processes"},
+		{"metrics: {processes: [app]}", "2:10: metrics[0]: says nothing of what is scraped; write port and path"},
 		{"vm: {memory: 1gb, memory_mb: 512}", "2:14: vm[0].memory: says something else than memory_mb, which wins; write one of them"},
 		{"files: [{guest_path: /a, raw_value: x, secret_name: Y}]", "2:9: files[0]: has raw_value and secret_name, of which only one is taken; write one of them"},
 		{"statics: [{guest_path: /a, url_prefix: /s}, {guest_path: /b, url_prefix: /s}]", "2:74: statics[1].url_prefix: is that of statics[0] too, and only one of them is served; give each a path of its own"},

@@ -104,16 +104,17 @@ func (c checker) serviceGroups(key string, processes []string) {
 	c.exist(key, processes)
 }
 
-// exist checks that process groups exist. Without a processes section a stray name is only worth a
-// note: such manifests have always been deployed.
+// exist checks that process groups exist. Without a processes section a stray name beside one that
+// exists is only worth a note: such manifests have always been deployed.
 func (c checker) exist(key string, processes []string) {
 	names := c.app.groupNames()
+	known := func(p string) bool { return p == "" || slices.Contains(names, p) }
 	say := c.bad
-	if len(c.app.Processes) == 0 {
+	if len(c.app.Processes) == 0 && slices.ContainsFunc(processes, known) {
 		say = c.note
 	}
 	for i, p := range processes {
-		if p != "" && !slices.Contains(names, p) {
+		if !known(p) {
 			say(fmt.Sprintf("%s.processes[%d]", key, i), "there is no process group %q, only %s", clip(p), oneOf(names))
 		}
 	}

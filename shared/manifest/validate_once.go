@@ -18,6 +18,9 @@ func (c checker) once() {
 	metrics, restarts, vms := make([][]string, len(a.Metrics)), make([][]string, len(a.Restart)), make([][]string, len(a.VM))
 	for i, s := range a.Metrics {
 		metrics[i] = s.Processes
+		if s.Port == 0 && s.Path == "" && !s.HTTPS {
+			c.ignored(fmt.Sprintf("metrics[%d]", i), "says nothing of what is scraped; write port and path")
+		}
 	}
 	for i, s := range a.Restart {
 		restarts[i] = s.Processes
