@@ -19,6 +19,7 @@ func remarks() map[string]remark {
 
 func appRemarks() map[string]remark {
 	return map[string]remark{
+		"source.policy":   {"", "not applied yet: a deploy refuses it"},
 		"app":             {Better, "checked against Fly's rule for names before anything is touched"},
 		"primary_region":  {Better, "extra_regions adds others, with volumes and exact counts in each"},
 		"console_command": {AsFlyctl, "recorded with the release, where fly console finds it; checked that it splits into words"},
@@ -36,8 +37,8 @@ func appRemarks() map[string]remark {
 		"restart[]":                     {Better, "a second section for one group is refused; flyctl takes the last in silence"},
 		"machine_checks[]":              {Better, "also after machines of a bluegreen deploy; their output is in the job's log"},
 		"experimental.auto_rollback":    {AsFlyctl, "neither does anything with it; on_failure: rollback does what it promised"},
-		"experimental.enable_consul":    {NotHere, "flyctl only records it, and no machine changes by it; a deploy refuses it and says to run fly consul attach"},
-		"experimental.enable_etcd":      {NotHere, "flyctl only records it, and no machine changes by it; a deploy refuses it"},
+		"experimental.enable_consul":    {NotHere, "flyctl only records it, and no machine changes by it; FlyCD tells so. Attach Consul with fly consul attach"},
+		"experimental.enable_etcd":      {NotHere, "flyctl only records it, and no machine changes by it; FlyCD tells so"},
 		"experimental.lazy_load_images": {AsFlyctl, "Fly took the feature away in 2025; both warn"},
 		"experimental.attached":         {AsFlyctl, "neither does anything with it on a deploy"},
 		"experimental.machine_config":   {Better, "a second one beside it is refused; flyctl drops machine_config in silence"},
