@@ -13,6 +13,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"gopkg.in/yaml.v3"
+
+	"github.com/gigurra/flycd/shared/secret"
 )
 
 // config is what the environment says. Only this file reads it. The field order is the order of
@@ -40,7 +42,11 @@ type config struct {
 	RunnerRegion  string   `env:"FLYCD_RUNNER_REGION" help:"region of the runner machines"`
 	RunnerSize    string   `env:"FLYCD_RUNNER_SIZE" help:"size of the runner machines, such as shared-cpu-1x:512MB"`
 	MaxRunners    int      `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once"`
-	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets"`
+	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes"`
+	DigestKeyFile string   `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
+	PGPKey        string   `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP; for age it is SOPS_AGE_KEY"`
+	Passphrase    string   `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
+	SecretsAllow  string   `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
 	Job      string    `env:"FLYCD_JOB" help:"the job of a runner that flycd monitor started"`
 	Attempt  int       `env:"FLYCD_ATTEMPT" help:"which try at the job it is"`
@@ -68,6 +74,7 @@ func readConfig() (config, error) {
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
+		{&cfg.DigestKey, &cfg.DigestKeyFile},
 	} {
 		if *f.value == "" {
 			*f.value = strings.TrimSpace(*f.file)
@@ -89,6 +96,13 @@ func settingError(err error) error {
 		reflect.TypeFor[time.Time](): "a time such as 2026-01-31T12:00:00Z",
 	}[wrong.Type]
 	return fmt.Errorf("%s=%q: expected %s", name, os.Getenv(name), expected)
+}
+
+// secrets finds the values of secrets in a person's environment, and with a person's own keys.
+func secrets() secret.Resolver {
+	r := secret.Environment(os.Environ())
+	r.Home, _ = os.UserHomeDir() // without one there are no keys of one's own
+	return r
 }
 
 // searchPath is where the commands of simulated machines are found.

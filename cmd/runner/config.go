@@ -36,6 +36,14 @@ type config struct {
 	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may change the job's app; required"`
 	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
 	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API, where it is not https://api.machines.dev"`
+	APIBaseURL   string `env:"FLY_API_BASE_URL" help:"Fly's GraphQL and logs, where they are not at https://api.fly.io"`
+	UIEXBaseURL  string `env:"FLY_UIEX_BASE_URL" help:"Fly's releases and managed Postgres, where they are not where flyctl looks for them"`
+
+	DigestKey     string `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes"`
+	DigestKeyFile string `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
+	PGPKey        string `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP; for age it is SOPS_AGE_KEY"`
+	Passphrase    string `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
+	SecretsAllow  string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
 	GitTokens     string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories, HOST=TOKEN, comma separated, such as github.com=github_pat_…"`
 	GitTokensFile string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
@@ -60,6 +68,7 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.GitTokens, &cfg.GitTokensFile},
+		{&cfg.DigestKey, &cfg.DigestKeyFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
 	} {
 		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
@@ -167,7 +176,7 @@ func (t tokens) Credential(_ context.Context, repo string) (source.Credential, e
 
 // secrets are the values that never reach a log.
 func (c config) secrets() []string {
-	all := []string{c.APIToken, c.RedisURL, c.NextToken}
+	all := []string{c.APIToken, c.RedisURL, c.NextToken, c.DigestKey, c.PGPKey, c.Passphrase}
 	t, _ := c.tokens() // judged before
 	for _, token := range t {
 		all = append(all, token)

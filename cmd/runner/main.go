@@ -20,7 +20,9 @@ import (
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -79,7 +81,9 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := fly.New(ctx, fly.Options{Token: cfg.APIToken, BaseURL: cfg.FlapsBaseURL, UserAgent: "flycd-runner"})
+	client, err := fly.New(ctx, fly.Options{
+		Token: cfg.APIToken, BaseURL: cfg.FlapsBaseURL, APIBaseURL: cfg.APIBaseURL, UIEXBaseURL: cfg.UIEXBaseURL, UserAgent: "flycd-runner",
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,8 +98,9 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		Secrets: cfg.secrets(), Out: e.err, Level: level,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: image.Registry{Logins: cfg.logins()}, Builder: builder, Index: q,
-			Sync: &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
-			Now:  time.Now,
+			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
+			Secrets: secret.Environment(e.vars), DigestKey: manifest.NewSecret(cfg.DigestKey),
+			Now: time.Now,
 		},
 	}
 	return r, func() { _ = git.Close(); _ = q.Close() }, nil

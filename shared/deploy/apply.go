@@ -63,23 +63,42 @@ func (w *work) change(ctx context.Context) error {
 // makeTrue applies the decision and proves it, from inside Fly and from outside. It gives the steps that
 // were begun.
 func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, err error) {
-	if err := w.startRecord(ctx); err != nil {
-		return nil, err
-	}
 	w.changes = append(w.changes, linesOf(w.decision)...)
+	if done, err = w.makeApp(ctx, ch); err != nil {
+		return done, err
+	}
+	if err := w.startRecord(ctx); err != nil {
+		return done, err
+	}
 	careful := w.intent.Target.Strategy != "immediate"
 	if careful {
 		if err := w.proveEarlier(ctx, ch, w.decision); err != nil {
-			return nil, err
+			return done, err
 		}
 	}
-	if done, err = w.applyDecision(ctx, ch, careful); err != nil {
+	begun, err := w.applyDecision(ctx, ch, careful)
+	done = append(done, begun...)
+	if err != nil {
 		return done, err
 	}
 	if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
 		return done, err
 	}
 	return done, w.verify(ctx)
+}
+
+// makeApp makes the app before all else: its releases are recorded under its name.
+func (w *work) makeApp(ctx context.Context, ch *fly.Change) ([]plan.Step, error) {
+	if w.observed.Exists {
+		return nil, nil
+	}
+	create := plan.CreateApp{App: w.target.App, Org: w.target.Org, Network: w.target.Network}
+	begun, err := w.applyStage(ctx, ch, plan.Stage{Name: "app", Steps: []plan.Step{create}})
+	if err != nil {
+		return begun, err
+	}
+	w.observed.Exists, w.observed.Org = true, create.Org
+	return begun, w.diff()
 }
 
 // mostRounds bounds how often a decision is made anew while it is applied.

@@ -149,8 +149,7 @@ func TestRejectedWithASentence(t *testing.T) {
 		app   string
 		want  string
 	}{
-		"secrets":        {map[string]string{"app.yaml": manifestOf(img, "x") + "secrets: [{name: A, type: env}]\n"}, "hello", "app.yaml: secrets: "},
-		"release":        {map[string]string{"app.yaml": manifestOf(img, "x") + "deploy: {release_command: migrate}\n"}, "hello", "deploy.release_command: "},
+		"no secret":      {map[string]string{"app.yaml": manifestOf(img, "x") + "secrets: [{name: A, type: env}]\n"}, "hello", "app.yaml: secret A: A is not in the runner's environment"},
 		"buildpacks":     {map[string]string{"app.yaml": local + "build: {builder: heroku}\n", "src/x": ""}, "shop", "build.builder: "},
 		"no Dockerfile":  {map[string]string{"app.yaml": local, "src/x": "x"}, "shop", "Dockerfile"},
 		"no folder":      {map[string]string{"app.yaml": local}, "shop", "src"},

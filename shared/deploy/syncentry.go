@@ -10,6 +10,7 @@ import (
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -26,7 +27,7 @@ func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) ca
 	return catalog.Entry{
 		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
 		Auto: sync.Auto == nil || *sync.Auto, Prune: isTrue(sync.Prune), SelfHeal: isTrue(sync.SelfHeal), Retry: retryOf(sync.Retry),
-		Image: e.App.ImageRef(), DependsOn: sorted(e.App.DependsOn), EnvSecrets: envSecrets(e.App), Looks: looksOf(e.App),
+		Image: e.App.ImageRef(), DependsOn: sorted(e.App.DependsOn), EnvSecrets: secret.EnvOf(e.App), Looks: looksOf(e.App),
 	}
 }
 
@@ -43,22 +44,12 @@ func retryOf(r manifest.Retry) catalog.Retry {
 	return out
 }
 
-// envSecrets gives the names in the runner's environment that an app's secrets come from.
-func envSecrets(app *manifest.App) []string {
-	var names []string
-	for _, s := range app.Secrets {
-		if s.Type == "env" {
-			names = append(names, cmp.Or(s.Env, s.Name))
-		}
-	}
-	return sorted(names)
-}
-
-// looksOf says what there is to look at on Fly beside machines, volumes and addresses.
+// looksOf says what there is to look at on Fly beside machines, volumes and addresses: what plan.ScopeOf says
+// of the app's target, as fingerprints are compared.
 func looksOf(app *manifest.App) catalog.Looks {
 	return catalog.Looks{
 		Secrets: len(app.Secrets) > 0 || app.SecretsPrune || len(app.Addons) > 0,
-		Certs:   len(app.Certs) > 0,
+		Certs:   len(app.Certs) > 0 || isTrue(app.Sync.Prune),
 		Egress:  slices.ContainsFunc(app.Network.IPs, func(ip manifest.IP) bool { return ip.Egress }),
 		Addons:  len(app.Addons) > 0,
 	}

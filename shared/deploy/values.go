@@ -53,7 +53,9 @@ func (w *work) secretFiles() (map[string][]byte, error) {
 func (w *work) wantedSecrets() []plan.WantedSecret {
 	all := map[string]plan.WantedSecret{}
 	for _, name := range w.target.Secrets {
-		all[name] = w.wantedSecret(name)
+		if want := w.wantedSecret(name); !want.Unknown || w.holds(name) {
+			all[name] = want
+		}
 	}
 	for _, a := range w.target.Addons {
 		if a.From != "" {
@@ -78,6 +80,11 @@ func (w *work) wantedSecrets() []plan.WantedSecret {
 		out = append(out, all[name])
 	}
 	return out
+}
+
+// holds reports whether the app has the secret.
+func (w *work) holds(name string) bool {
+	return slices.ContainsFunc(w.observed.Secrets, func(s plan.Secret) bool { return s.Name == name })
 }
 
 func (w *work) attach(name string, value manifest.Secret) {
