@@ -60,6 +60,11 @@ func (c *composition) fromRelease() {
 		return
 	}
 	c.doc = maps.Clone(c.definition)
+	for _, key := range []string{"http_service", "services"} {
+		if c.doc[key] != nil {
+			c.doc[key] = clean(c.doc[key])
+		}
+	}
 	if !c.release {
 		maps.DeleteFunc(c.doc, func(key string, _ any) bool { return !slices.Contains(hidden(), key) })
 	}
@@ -124,8 +129,9 @@ func (c *composition) volumes() {
 func (c *composition) volume(name string, found []flygo.Volume) object {
 	out := object{"name": name}
 	sizes, retentions := map[int]bool{}, map[int]bool{}
-	encrypted, largest := false, 0
+	encrypted, snapshots, largest := false, false, 0
 	for _, v := range found {
+		snapshots = snapshots || v.AutoBackupEnabled
 		sizes[v.SizeGb], retentions[v.SnapshotRetention] = true, true
 		encrypted, largest = encrypted || v.Encrypted, max(largest, v.SizeGb)
 	}
@@ -133,7 +139,10 @@ func (c *composition) volume(name string, found []flygo.Volume) object {
 		out["size_gb"] = largest
 	} else {
 		c.notef("Volumes named %s have different sizes, so none is written for them; new ones get %d GB.", name, largest)
-		c.newSize(name, largest)
+		c.ofMount(name, "initial_size", fmt.Sprintf("%dGB", largest))
+	}
+	if !snapshots {
+		c.ofMount(name, "scheduled_snapshots", false)
 	}
 	if r := found[0].SnapshotRetention; len(retentions) == 1 && r > 0 {
 		out["snapshot_retention"] = r
@@ -144,13 +153,13 @@ func (c *composition) volume(name string, found []flygo.Volume) object {
 	return out
 }
 
-// newSize writes the size of new volumes into the mounts that use them.
-func (c *composition) newSize(name string, sizeGB int) {
+// ofMount writes a key of the mounts that use the volume.
+func (c *composition) ofMount(volume, key string, value any) {
 	var mounts []any
 	for _, m := range listOf(c.doc, "mounts") {
 		m := maps.Clone(asObject(m))
-		if stringOf(m, "source") == name {
-			m["initial_size"] = fmt.Sprintf("%dGB", sizeGB)
+		if stringOf(m, "source") == volume {
+			m[key] = value
 		}
 		mounts = append(mounts, m)
 	}
@@ -236,6 +245,9 @@ func clean(v any) any {
 	case object:
 		out := object{}
 		for key, value := range v {
+			if key == "ttl_seconds" {
+				value = notZero(value) // written by clients where nobody wrote it, and refused by Fly
+			}
 			set(out, key, value)
 		}
 		if len(out) == 0 {
@@ -248,8 +260,11 @@ func clean(v any) any {
 		}
 		out := make([]any, len(v))
 		for i, item := range v {
-			if out[i] = clean(item); out[i] == nil {
-				out[i] = item
+			if out[i] = clean(item); out[i] != nil {
+				continue
+			}
+			if out[i] = item; asObject(item) != nil {
+				out[i] = object{} // an item that says nothing is one all the same
 			}
 		}
 		return out
