@@ -18,8 +18,12 @@ func redis() machine.Addon {
 
 func bucket() machine.Addon { return machine.Addon{Type: "tigris", Name: "shop-files"} }
 
+func postgres() machine.Addon {
+	return machine.Addon{Type: "postgres", Name: "shop-db", Region: "ams", Plan: "Starter", Secret: "DATABASE_URL"}
+}
+
 func addonScope() plan.Scope {
-	return plan.Scope{Addons: []machine.Addon{redis(), bucket()}, Secrets: true}
+	return plan.Scope{Addons: []machine.Addon{redis(), bucket(), postgres()}, Secrets: true}
 }
 
 // scoped is what the simulator holds, whatever the road is like.
@@ -38,14 +42,14 @@ func (w *world) scoped(t *testing.T, scope plan.Scope) plan.Observed {
 func TestAddonIsMadeOnceAndTellsItsSecrets(t *testing.T) {
 	w := deployed(t, flysim.Options{})
 	ch := begin(t, w.client(t), addonScope())
-	for _, a := range []machine.Addon{redis(), bucket()} {
+	for _, a := range []machine.Addon{redis(), bucket(), postgres()} {
 		apply(t, ch, plan.CreateAddon{App: testApp, Org: "personal", Addon: a}, plan.CreateAddon{App: testApp, Org: "personal", Addon: a})
 	}
-	if got := w.road.written(); len(got) != 2 {
-		t.Errorf("writes: %v, want two", got)
+	if got := w.road.written(); len(got) != 4 {
+		t.Errorf("writes: %v, want three that make, and one that attaches", got)
 	}
 	o, err := ch.Look(t.Context())
-	if err != nil || len(o.Addons) != 2 {
+	if err != nil || len(o.Addons) != 3 {
 		t.Fatalf("add-ons: %+v, %v", o.Addons, err)
 	}
 	for _, a := range o.Addons {
@@ -53,20 +57,25 @@ func TestAddonIsMadeOnceAndTellsItsSecrets(t *testing.T) {
 			t.Errorf("%s is %s", a.Name, a.State)
 		}
 	}
-	if v := o.Addons[0].Values["REDIS_URL"].Reveal(); !strings.HasPrefix(v, "redis://") {
+	if v := o.Addons[0].Values["DATABASE_URL"].Reveal(); !strings.HasPrefix(v, "postgres") || !strings.Contains(v, "@") {
+		t.Errorf("DATABASE_URL is %q", v)
+	}
+	if v := o.Addons[1].Values["REDIS_URL"].Reveal(); !strings.HasPrefix(v, "redis://") {
 		t.Errorf("REDIS_URL is %q", v)
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "BUCKET_NAME"} {
-		if o.Addons[1].Values[name].IsZero() {
+		if o.Addons[2].Values[name].IsZero() {
 			t.Errorf("the bucket does not tell %s", name)
 		}
 	}
-	// Fly tells a bucket's keys only once, and Redis's address whenever it is asked
+	// Fly tells a bucket's keys only once, and the other addresses whenever it is asked
 	later := w.scoped(t, addonScope())
-	if later.Addons[0].Values == nil || later.Addons[1].Values != nil {
-		t.Errorf("later: %v and %v", later.Addons[0].Values, later.Addons[1].Values)
+	if later.Addons[0].Values == nil || later.Addons[1].Values == nil || later.Addons[2].Values != nil {
+		t.Errorf("later: %v, %v and %v", later.Addons[0].Values, later.Addons[1].Values, later.Addons[2].Values)
 	}
-	apply(t, ch, plan.DestroyAddon{App: testApp, Addon: o.Addons[0]}, plan.DestroyAddon{App: testApp, Addon: o.Addons[0]})
+	for _, a := range o.Addons[:2] {
+		apply(t, ch, plan.DestroyAddon{App: testApp, Addon: a}, plan.DestroyAddon{App: testApp, Addon: a})
+	}
 	if later = w.scoped(t, addonScope()); len(later.Addons) != 1 || later.Addons[0].Type != "tigris" {
 		t.Errorf("left: %+v", later.Addons)
 	}
@@ -113,11 +122,14 @@ func TestBucketNameOfSomebodyElseIsRejected(t *testing.T) {
 }
 
 func TestLostAnswerMakesNoSecondAddonAndKeepsTheKeys(t *testing.T) {
-	for _, a := range []machine.Addon{redis(), bucket()} {
+	for _, a := range []machine.Addon{redis(), bucket(), postgres()} {
 		for _, status := range []int{0, 408, 500, 503} {
 			w := deployed(t, flysim.Options{})
 			ch := begin(t, w.client(t), addonScope())
-			w.road.breaks(&fault{method: http.MethodPost, path: `/graphql$`, says: "createAddOn", nth: 1, status: status, after: true})
+			w.road.breaks(
+				&fault{method: http.MethodPost, path: `/graphql$`, says: "createAddOn", nth: 1, status: status, after: true},
+				&fault{method: http.MethodPost, path: `/postgresv2$`, nth: 1, status: status, after: true},
+			)
 			apply(t, ch, plan.CreateAddon{App: testApp, Org: "personal", Addon: a})
 			o, err := ch.Look(t.Context())
 			if err != nil || len(o.Addons) != 1 || len(o.Addons[0].Values) == 0 {

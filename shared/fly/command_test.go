@@ -137,6 +137,22 @@ func TestCommandOverItsTimeIsStopped(t *testing.T) {
 	}
 }
 
+func TestCommandThatSomebodyStopsIsNoSuccess(t *testing.T) {
+	w := deployed(t, flysim.Options{Command: time.Hour, Images: map[string]flysim.Behavior{commandImage: {Output: []string{"half of it"}}}})
+	ch, ended := begin(t, w.client(t)), make(chan error)
+	go func() { ended <- ch.Apply(t.Context(), command("shop-release-j1")) }()
+	for w.runs(t, "shop-release-j1") == 0 || w.state(t, "shop-release-j1").State != "started" {
+		time.Sleep(time.Millisecond)
+	}
+	id := w.state(t, "shop-release-j1").ID
+	if err := w.client(t).flaps.Stop(t.Context(), testApp, flygo.StopMachineInput{ID: id}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), "stopped before it ended") || !strings.Contains(err.Error(), "half of it") {
+		t.Errorf("error: %v", err)
+	}
+}
+
 func TestEndingThatNobodyKnowsIsNoSuccess(t *testing.T) {
 	w := deployed(t, flysim.Options{})
 	ch := begin(t, w.client(t, hurried))

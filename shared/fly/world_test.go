@@ -54,21 +54,30 @@ type road struct {
 	faults []*fault
 	writes []string
 	reads  []string
+	// bodies are those of the requests that took effect, all the lines of all requests.
 	bodies []string
 	all    []string
 }
 
-// operationOf gives the beginning of a GraphQL request: query or mutation, and what it asks for.
+var operation = regexp.MustCompile(`^(query|mutation)[^{]*\{\s*(\w+)`)
+
+// operationOf gives what a GraphQL request is, query or mutation, and what it asks for.
 func operationOf(body []byte) string {
 	var in struct{ Query string }
 	_ = json.Unmarshal(body, &in)
-	return strings.Join(regexp.MustCompile(`^(?:query|mutation)|\{\s*(\w+)`).FindAllString(in.Query, 2), " ")
+	if m := operation.FindStringSubmatch(in.Query); m != nil {
+		return m[1] + " " + m[2]
+	}
+	return in.Query
 }
 
 func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	f := r.note(req, body)
+	if f == nil || f.after {
+		r.deliver(body)
+	}
 	if f == nil {
 		answer := &status{ResponseWriter: w}
 		r.to.ServeHTTP(answer, req)
@@ -117,7 +126,6 @@ func (r *road) note(req *http.Request, body []byte) *fault {
 		r.reads = append(r.reads, line)
 	case !regexp.MustCompile(`/lease$`).MatchString(req.URL.Path):
 		r.writes = append(r.writes, line)
-		r.bodies = append(r.bodies, string(body))
 	}
 	for _, f := range r.faults {
 		if f.method != req.Method || !regexp.MustCompile(f.path).MatchString(req.URL.Path) || !strings.Contains(string(body), f.says) {
@@ -129,6 +137,12 @@ func (r *road) note(req *http.Request, body []byte) *fault {
 		}
 	}
 	return nil
+}
+
+func (r *road) deliver(body []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies = append(r.bodies, string(body))
 }
 
 func (r *road) breaks(faults ...*fault) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package fly
+
+const sampled = false
