@@ -48,11 +48,9 @@ func fold(p plan.Plan) []planSection {
 // folded are steps that differ in their machines and regions alone.
 type folded struct {
 	plan.Description
-	key      string
-	changes  []plan.Change
-	restarts bool
-	downtime string
-	n        int
+	key     string
+	changes []plan.Change
+	n       int
 	// regions are in the order of their first machine, with how many there are.
 	regions []string
 	in      map[string]int
@@ -60,13 +58,12 @@ type folded struct {
 
 func addStep(folds []*folded, step plan.Step) []*folded {
 	d := plan.Describe(step)
-	changes := plan.Shown(d.Changes)
-	f := &folded{Description: d, changes: changes, restarts: plan.Restarts(step), downtime: plan.Downtime(step), in: map[string]int{}}
+	f := &folded{Description: d, changes: plan.Shown(d.Changes), in: map[string]int{}}
 	name := d.Name
-	if f.noun() == "machine" {
+	if f.nameless() {
 		name = ""
 	}
-	f.key = fmt.Sprintf("%q", []any{d.Do, d.Group, name, d.Why, d.Stopped, changes, f.restarts, f.downtime})
+	f.key = fmt.Sprintf("%q", []any{d.Do, d.Group, name, d.Why, d.Command, d.Stopped, d.Hidden, f.changes, d.Restarts, d.Downtime})
 	if i := slices.IndexFunc(folds, func(o *folded) bool { return o.key == f.key }); i >= 0 {
 		f = folds[i]
 	} else {
@@ -96,35 +93,56 @@ func (f *folded) noun() string {
 	return noun
 }
 
-// line writes "update 3 machines in ams, 2 in fra (they restart): why".
+// nameless is true of what is alike whatever its name: machines, and those that a command runs in.
+func (f *folded) nameless() bool { return f.noun() == "machine" || f.verb() == "run" }
+
+// line writes "update 3 machines: 2 in ams, 1 in fra, each restarts: why".
 func (f *folded) line() planLine {
-	text := f.Do
-	name := f.Name
-	if f.noun() == "machine" && f.Machine != "" {
+	text, name := f.Do, f.Name
+	switch {
+	case f.verb() == "run":
+		name = ""
+	case f.noun() == "machine" && f.Machine != "":
 		name = f.Machine
 	}
 	if f.n > 1 {
-		text = fmt.Sprintf("%s %s", f.verb(), counted(f.n, f.noun()))
-		if f.noun() == "machine" {
+		text = fmt.Sprintf("%s %d %s", f.verb(), f.n, plural(f.noun()))
+		if f.nameless() {
 			name = ""
 		}
 	}
 	if name != "" {
 		text += " " + name
 	}
-	text += f.places()
+	text += f.places() + f.manner()
+	if why := orString(f.Why, f.Command); why != "" {
+		text += ": " + why
+	}
+	return planLine{verb: f.verb(), text: text, changes: f.changes, downtime: f.Downtime}
+}
+
+// manner says what a machine does meanwhile.
+func (f *folded) manner() string {
 	switch {
-	case f.restarts && f.n > 1:
-		text += ", each restarts"
-	case f.restarts:
-		text += ", it restarts"
+	case f.Restarts && f.n > 1:
+		return ", each restarts"
+	case f.Restarts:
+		return ", it restarts"
+	case f.Hidden:
+		return ", out of the proxy's sight"
+	case f.Stopped && f.verb() == "update":
+		return ", stays stopped"
 	case f.Stopped:
-		text += ", stays stopped"
+		return ", stopped"
 	}
-	if f.Why != "" {
-		text += ": " + f.Why
+	return ""
+}
+
+func plural(noun string) string {
+	if strings.HasSuffix(noun, "s") {
+		return noun + "es"
 	}
-	return planLine{verb: f.verb(), text: text, changes: f.changes, downtime: f.downtime}
+	return noun + "s"
 }
 
 func (f *folded) places() string {
