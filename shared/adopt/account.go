@@ -25,9 +25,11 @@ type account struct {
 	version    int
 	definition object
 	groups     map[string]*group
-	foreign    []plan.Machine
-	image      string
-	pinned     bool
+	// scheduled are the machines of FlyCD's schedules.
+	scheduled []plan.Machine
+	foreign   []plan.Machine
+	image     string
+	pinned    bool
 }
 
 // group is the machines of one process group.
@@ -90,6 +92,10 @@ func (a *account) count(m plan.Machine) error {
 		name = flygo.MachineProcessGroupApp
 	}
 	config := m.GetConfig()
+	if m.GetMetadataByKey(machine.MetaSchedule) != "" && m.Config != nil {
+		a.scheduled = append(a.scheduled, m)
+		return nil
+	}
 	if name == "" || config != nil && (config.Schedule != "" || config.AutoDestroy) {
 		a.foreign = append(a.foreign, m)
 		return nil

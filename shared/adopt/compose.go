@@ -45,6 +45,7 @@ func (a *account) compose(t attempt) *composition {
 	c.volumes()
 	c.addresses()
 	c.certificates()
+	c.schedules()
 	c.remarks()
 	return c
 }

@@ -37,7 +37,11 @@ func (a *account) diff(d Draft) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	return plan.Diff(a.Observed, plan.Intent{Target: target, Image: a.image})
+	observed, err := a.unsealed()
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return plan.Diff(observed, plan.Intent{Target: target, Image: a.image})
 }
 
 // cost counts steps, and what each of them changes.

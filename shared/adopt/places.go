@@ -15,8 +15,7 @@ func (c *composition) places() {
 	}
 	regions := c.regions()
 	if name := c.confined(regions); name != "" {
-		// An exact count anywhere else would want that group in every region.
-		c.notef("Group %s has a standby and is not in every region, so FlyCD leaves the numbers of groups outside %s as they are; remove the standby to have counts for them.", name, or(c.primary, "one region"))
+		c.notef("Group %s has no exact count and is not in every region, so the numbers of machines outside %s are left as they are.", name, or(c.primary, "one region"))
 		regions = regions[:min(len(regions), 1)]
 	}
 	if extra := slices.DeleteFunc(slices.Clone(regions), func(r string) bool { return r == c.primary || r == "" }); len(extra) > 0 {
@@ -62,11 +61,11 @@ func (c *composition) regions() []string {
 	return append([]string{c.primary}, all...)
 }
 
-// confined names a group with a standby that is not in every region.
+// confined names a group that cannot have a count and is not in every region: FlyCD would make it there.
 func (c *composition) confined(regions []string) string {
 	for _, name := range c.names() {
 		g := c.account.groups[name]
-		if len(g.standbys) > 0 && len(regions) > 1 && slices.ContainsFunc(regions, func(r string) bool { return in(g.active, r) == 0 }) {
+		if c.uncounted(g) != "" && len(regions) > 1 && slices.ContainsFunc(regions, func(r string) bool { return in(g.active, r) == 0 }) {
 			return name
 		}
 	}
@@ -80,11 +79,8 @@ func (c *composition) counts(name string, regions []string) object {
 	if g == nil {
 		return object{"count": 0}
 	}
-	if len(g.standbys) > 0 {
-		return nil
-	}
-	if slices.Contains(reserved(), name) && len(c.groups) > 1 {
-		c.notef("Group %s has the name of a key of machines, so its count cannot be written and is left to Fly.", name)
+	if why := c.uncounted(g); why != "" {
+		c.notef("Group %s has no exact count here: %s.", name, why)
 		return nil
 	}
 	each, equal, sum := object{}, true, 0
@@ -100,6 +96,17 @@ func (c *composition) counts(name string, regions []string) object {
 		return object{"count": in(g.active, regions[0])}
 	}
 	return object{"count_per_region": each}
+}
+
+// uncounted says why a group's count cannot be written; empty where it can.
+func (c *composition) uncounted(g *group) string {
+	switch {
+	case len(g.standbys) > 0:
+		return "it has a standby, which a count would not allow"
+	case slices.Contains(reserved(), g.name) && len(c.groups) > 1:
+		return "its name is that of a key of machines"
+	}
+	return ""
 }
 
 // reserved are the keys of machines that are no groups.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 
@@ -19,14 +20,14 @@ import (
 // are not here follow in the order of their names.
 func order() []string {
 	return []string{
-		"app", "name", "type", "guest_path", "url_prefix", "hostname", "v", "policy",
+		"app", "name", "type", "guest_path", "url_prefix", "hostname", "v", "policy", "every", "command",
 		"org", "primary_region", "extra_regions", "source", "image", "ha", "machines", "count", "count_per_region",
 		"processes", "protocol", "internal_port", "port", "start_port", "end_port", "handlers", "force_https",
 		"auto_stop_machines", "auto_start_machines", "min_machines_running", "size", "memory", "cpu_kind", "cpus", "memory_mb", "size_gb",
 		"env", "deploy", "kill_signal", "kill_timeout", "swap_size_mb", "console_command", "experimental", "machine_config", "container",
 		"http_service", "services", "ports", "concurrency", "soft_limit", "hard_limit", "checks", "tcp_checks", "http_checks",
 		"method", "path", "interval", "timeout", "grace_period",
-		"mounts", "destination", "volumes", "files", "statics", "metrics", "vm", "restart", "network", "certs",
+		"mounts", "destination", "volumes", "files", "statics", "metrics", "vm", "restart", "schedules", "network", "certs",
 	}
 }
 
@@ -67,8 +68,13 @@ func (c *composition) node(v any) *yaml.Node {
 		return n
 	case string:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
-		if strings.Contains(v, "\n") {
+		switch {
+		case plainLines(v):
 			n.Style = yaml.LiteralStyle
+		case strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }):
+			n.Style = yaml.DoubleQuotedStyle
+		case slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(v)):
+			n.Style = yaml.DoubleQuotedStyle // older readers of YAML take these for true and false
 		}
 		return n
 	case bool:
@@ -104,9 +110,20 @@ func rank(known []string, key string) int {
 	return len(known)
 }
 
+// plainLines is true of a text of several lines that looks the same as a block.
+func plainLines(text string) bool {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) == 1 && !strings.HasSuffix(text, "\n") || lines[0] == "" || lines[len(lines)-1] == "" || strings.ContainsAny(lines[0][:1], " \t") {
+		return false
+	}
+	return !slices.ContainsFunc(lines, func(line string) bool {
+		return strings.TrimRight(line, " \t") != line || strings.ContainsFunc(line, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) })
+	})
+}
+
 // flat is true of lists of words.
 func flat(n *yaml.Node) bool {
 	return !slices.ContainsFunc(n.Content, func(item *yaml.Node) bool {
-		return item.Kind != yaml.ScalarNode || item.Style != 0
+		return item.Kind != yaml.ScalarNode || item.Style == yaml.LiteralStyle
 	})
 }
