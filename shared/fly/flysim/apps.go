@@ -38,7 +38,7 @@ func (o *org) view() orgView {
 func (a *app) view() appView {
 	v := appView{
 		ID: a.id, Name: a.name, InternalNumericID: a.numeric, Network: a.network, Status: "pending",
-		VolumeCount: len(a.volumes), Organization: a.org.view(), AppRole: a.role,
+		VolumeCount: len(a.lastingVolumes()), Organization: a.org.view(), AppRole: a.role,
 		CnameTarget: fmt.Sprintf("%s.%s.fly.dev", a.id[:6], a.name),
 	}
 	for _, m := range a.machines {

@@ -24,6 +24,8 @@ type Match struct {
 	Method string `json:"method,omitempty"`
 	// Path is the URL's path, with or without its query; * stands for any characters.
 	Path string `json:"path,omitempty"`
+	// Body is what the request's body contains: one GraphQL query among many, or one machine's name.
+	Body string `json:"body,omitempty"`
 	// Nth counts matching requests from 1: the fault begins with this one. 0 is 1.
 	Nth int `json:"nth,omitempty"`
 	// Probability is the chance of each matching request to be hit, from the server's seed; 0 hits
@@ -113,11 +115,11 @@ func (s *Server) SetFaults(list ...Fault) error {
 }
 
 // strike returns what happens to a request, from the first fault that hits it.
-func (s *Server) strike(r *http.Request) (Effect, bool) {
+func (s *Server) strike(r *http.Request, body []byte) (Effect, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {
-		if f.strikes(r, s.rng.Float64) {
+		if bytes.Contains(body, []byte(f.Match.Body)) && f.strikes(r, s.rng.Float64) {
 			return f.Do, true
 		}
 	}
@@ -171,8 +173,8 @@ func glob(pattern, text string) bool {
 }
 
 // withFaults serves a request as its fault allows. It reports whether the connection is cut.
-func (s *Server) withFaults(out *buffer, r *http.Request, serve func()) bool {
-	do, hit := s.strike(r)
+func (s *Server) withFaults(out *buffer, r *http.Request, body []byte, serve func()) bool {
+	do, hit := s.strike(r, body)
 	if !hit {
 		serve()
 		return false

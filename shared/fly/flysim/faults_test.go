@@ -29,6 +29,8 @@ func TestFaultsHappen(t *testing.T) {
 		"certain":         {`[{"match":{"path":"*","probability":1},"do":{"status":500}}]`, []int{500, 500}, 0},
 		"other method":    {`[{"match":{"method":"GET"},"do":{"status":500}}]`, []int{200}, 1},
 		"first that hits": {`[{"match":{"path":"/x"},"do":{"status":500}},{"match":{},"do":{"status":408}}]`, []int{408, 200}, 1},
+		"by its body":     {`[{"match":{"body":"\"region\":\"ams\""},"do":{"status":500}}]`, []int{500, 200}, 1},
+		"another body":    {`[{"match":{"body":"\"region\":\"fra\""},"do":{"status":500}}]`, []int{200}, 1},
 		"none":            {`[]`, []int{200}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

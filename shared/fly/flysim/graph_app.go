@@ -208,7 +208,7 @@ func (s *Server) graphMachine(c *call, m *machine) *object {
 
 func (s *Server) graphVolumes(c *call, a *app) field {
 	var list []*object
-	for _, v := range a.volumes {
+	for _, v := range a.lastingVolumes() {
 		list = append(list, s.graphVolume(c, a, v))
 	}
 	return connection("Volume", list)

@@ -108,7 +108,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newBuffer()
-	dropped := s.withFaults(out, r, func() { s.mux.ServeHTTP(out, r) })
+	dropped := s.withFaults(out, r, body, func() { s.mux.ServeHTTP(out, r) })
 	s.rec.note(r, body, out, dropped)
 	if dropped {
 		panic(http.ErrAbortHandler)

@@ -134,7 +134,7 @@ func (s *Server) appState(a *app) AppState {
 	out := AppState{
 		ID: a.id, Name: a.name, Org: a.org.slug, Network: a.network, Status: a.view().Status, NumericID: a.numeric,
 		Machines: []MachineState{}, Secrets: []SecretState{}, SecretsVersion: a.secrets.version,
-		Volumes: raw(a.volumeViews()), IPs: raw(listed(a.ips)), Egress: raw(listed(a.egress)), Releases: raw(listed(a.releases)),
+		Volumes: raw(a.lastingVolumes()), IPs: raw(listed(a.ips)), Egress: raw(listed(a.egress)), Releases: raw(listed(a.releases)),
 	}
 	for _, v := range a.secretViews(false) {
 		out.Secrets = append(out.Secrets, SecretState{v.Name, v.Digest})

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	flygo "github.com/superfly/fly-go"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func TestVolumesAttachAndGrow(t *testing.T) {
-	_, url := start(t, flysim.Options{})
+	s, url := start(t, flysim.Options{})
 	c := newApp(t, url, "disks")
 	v, err := c.CreateVolume(t.Context(), "disks", flygo.CreateVolumeRequest{Name: "data", Region: "ams", SizeGb: ptr(2), SnapshotRetention: ptr(7)})
 	need(t, err)
@@ -60,6 +61,12 @@ func TestVolumesAttachAndGrow(t *testing.T) {
 	}
 	_, err = c.DeleteVolume(t.Context(), "disks", v.ID)
 	need(t, err)
+	all, err = c.GetVolumes(t.Context(), "disks")
+	need(t, err)
+	if len(all) != 0 {
+		t.Errorf("volumes %+v", all)
+	}
+	s.Advance(time.Second)
 	_, err = c.GetVolume(t.Context(), "disks", v.ID)
 	wantStatus(t, err, http.StatusNotFound, "volume not found")
 }

@@ -80,6 +80,14 @@ func (a *app) volume(id string) *volume {
 
 func (a *app) volumeViews() []*volume { return listed(a.volumes) }
 
+// dyingVolume is the state of a volume that was destroyed and can still be read for a moment.
+const dyingVolume = "pending_destroy"
+
+// lastingVolumes are those that are not being destroyed.
+func (a *app) lastingVolumes() []*volume {
+	return slices.DeleteFunc(a.volumeViews(), func(v *volume) bool { return v.State == dyingVolume })
+}
+
 func (s *Server) createVolume(c *call) answer {
 	var in flygo.CreateVolumeRequest
 	if a, fine := c.decode(&in); !fine {
@@ -163,13 +171,22 @@ func (s *Server) deleteVolume(c *call, v *volume) answer {
 	if v.AttachedMachine != nil {
 		return failf(http.StatusPreconditionFailed, "failed_precondition: volume %s is currently attached to machine %s", v.ID, *v.AttachedMachine)
 	}
-	c.app.volumes = slices.DeleteFunc(slices.Clone(c.app.volumes), func(other *volume) bool { return other == v })
-	v.State = "pending_destroy"
+	if v.State == dyingVolume {
+		return ok(v)
+	}
+	v.State = dyingVolume
+	s.later(nil, s.opts.Settle, func() {
+		c.app.volumes = slices.DeleteFunc(slices.Clone(c.app.volumes), func(other *volume) bool { return other == v })
+		s.announce()
+	})
 	s.announce()
 	return ok(v)
 }
 
 func (s *Server) extendVolume(c *call, v *volume) answer {
+	if v.State == dyingVolume {
+		return failf(http.StatusPreconditionFailed, "failed_precondition: volume %s is being destroyed", v.ID)
+	}
 	var in struct {
 		SizeGB int `json:"size_gb"`
 	}
@@ -210,7 +227,7 @@ func (s *Server) mountable(m *machine, spec *flygo.MachineConfig) (answer, bool)
 	for _, mount := range spec.Mounts {
 		v := m.app.volume(mount.Volume)
 		switch {
-		case v == nil:
+		case v == nil || v.State == dyingVolume:
 			return failf(http.StatusUnprocessableEntity, "invalid_argument: volume %s not found", mount.Volume), false
 		case v.Region != m.region:
 			return failf(http.StatusUnprocessableEntity, "invalid_argument: volume %s is in region %s, the machine in %s", v.ID, v.Region, m.region), false
