@@ -92,6 +92,11 @@ func setSecret(ts *testscript.TestScript, _ bool, args []string) {
 	ask(ts, http.MethodPost, worldOf(ts).FlyURL+"/v1/apps/"+args[0]+"/secrets", map[string]any{"values": map[string]string{args[1]: args[2]}})
 }
 
+// cert APP HOSTNAME asks for a certificate, as somebody with flyctl would.
+func addCert(ts *testscript.TestScript, _ bool, args []string) {
+	ask(ts, http.MethodPost, worldOf(ts).FlyURL+"/v1/apps/"+args[0]+"/certificates/acme", map[string]any{"hostname": args[1]})
+}
+
 // TestAdoptedPlanIsEmpty adopts each app that the real flyctl deployed in the recordings, as YAML and as
 // TOML: what is written is valid, and a plan of it is empty.
 func TestAdoptedPlanIsEmpty(t *testing.T) {
