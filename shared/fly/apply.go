@@ -14,7 +14,7 @@ import (
 // this change or by the next one. Steps for different things may be applied side by side. An error
 // that wraps job.ErrRejected cannot be cured by repeating; with any other the step may or may not
 // have happened.
-func (ch *Change) Apply(ctx context.Context, step plan.Step) error {
+func (ch *Change) Apply(ctx context.Context, step plan.Step) error { //nolint:funlen // one switch, so that the linter finds a step that is missing
 	switch s := step.(type) {
 	case plan.CreateApp:
 		return ch.createApp(ctx, s)
@@ -34,13 +34,6 @@ func (ch *Change) Apply(ctx context.Context, step plan.Step) error {
 		return ch.createAddon(ctx, s)
 	case plan.DestroyAddon:
 		return ch.destroyAddon(ctx, s)
-	}
-	return ch.applyMore(ctx, step)
-}
-
-// applyMore is Apply for what machines are and have.
-func (ch *Change) applyMore(ctx context.Context, step plan.Step) error {
-	switch s := step.(type) {
 	case plan.CreateVolume:
 		return ch.createVolume(ctx, s)
 	case plan.ExtendVolume:

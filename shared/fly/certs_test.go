@@ -74,11 +74,13 @@ func TestRecordsNameWhatIsMissing(t *testing.T) {
 	}{
 		{"example.com", flygo.CertificateDetailResponse{}, "CNAME example.com → x.shop.fly.dev|TXT _fly-ownership.example.com → app-x"},
 		{
-			"*.example.com", flygo.CertificateDetailResponse{Configured: true, Validation: flygo.CertificateValidation{DNSConfigured: true}},
+			"*.example.com",
+			flygo.CertificateDetailResponse{Configured: true, Validation: flygo.CertificateValidation{DNSConfigured: true}},
 			"CNAME _acme-challenge.example.com → example.com.x.flydns.net",
 		},
 		{
-			"example.com", flygo.CertificateDetailResponse{
+			"example.com",
+			flygo.CertificateDetailResponse{
 				Configured: true, Validation: flygo.CertificateValidation{DNSConfigured: true, OwnershipTxtConfigured: true},
 				ValidationErrors: []flygo.ValidationError{{Message: "a CAA record forbids it", Remediation: "allow letsencrypt.org"}},
 			},

@@ -19,12 +19,12 @@ func TestLookSeesOwnWorkThroughLateLists(t *testing.T) {
 	ch := begin(t, w.client(t))
 	apply(t, ch, create("shop-app-ams-1", imageOne))
 	w.sim.SetLag(flysim.Lag{List: time.Minute})
-	first, second := ch.Observed().Machines[0], plan.Machine{}
+	first := ch.Observed().Machines[0]
 	apply(t, ch,
 		create("shop-app-ams-2", imageOne),
 		plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams"},
 		update(first, imageTwo))
-	second, _ = ch.named("shop-app-ams-1")
+	second, _ := ch.named("shop-app-ams-1")
 	apply(t, ch, plan.DestroyMachine{App: testApp, Machine: second})
 	o, err := ch.Look(t.Context())
 	if err != nil {

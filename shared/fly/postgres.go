@@ -81,7 +81,7 @@ func (c *Client) clusterList(ctx context.Context, org string) ([]cluster, error)
 		Data []cluster `json:"data"`
 	}
 	err = c.look(ctx, func(ctx context.Context) error {
-		return c.rest.uiexCall(ctx, http.MethodGet, "/organizations/"+url.PathEscape(raw)+"/postgres", nil, &said)
+		return c.rest.uiexCall(ctx, endpoint{http.MethodGet, "/organizations/" + url.PathEscape(raw) + "/postgres"}, nil, &said)
 	})
 	return said.Data, c.explain(ctx, "list managed Postgres of "+org, err)
 }
@@ -120,7 +120,7 @@ func (c *Client) clusterValues(ctx context.Context, found cluster, w machine.Add
 		Credentials credentials `json:"credentials"`
 	}
 	err := c.look(ctx, func(ctx context.Context) error {
-		return c.rest.uiexCall(ctx, http.MethodGet, "/"+found.section()+"/"+url.PathEscape(found.ID), nil, &said)
+		return c.rest.uiexCall(ctx, endpoint{http.MethodGet, "/" + found.section() + "/" + url.PathEscape(found.ID)}, nil, &said)
 	})
 	if err != nil {
 		return nil, c.explain(ctx, "look at managed Postgres "+found.Name, err)
@@ -146,7 +146,7 @@ func (ch *Change) createCluster(ctx context.Context, org string, a machine.Addon
 		"name": a.Name, "region": a.Region, "org_slug": raw, "plan": strings.ToLower(cmp.Or(a.Plan, "basic")),
 		"pg_major_version": "16", "storage_in_gb": 10, "postgis_enabled": false,
 	}
-	return ch.client.rest.uiexCall(ctx, http.MethodPost, "/organizations/"+url.PathEscape(raw)+"/postgresv2", in, nil)
+	return ch.client.rest.uiexCall(ctx, endpoint{http.MethodPost, "/organizations/" + url.PathEscape(raw) + "/postgresv2"}, in, nil)
 }
 
 func (ch *Change) destroyCluster(ctx context.Context, org, id string) error {
@@ -163,7 +163,7 @@ func (ch *Change) destroyCluster(ctx context.Context, org, id string) error {
 		return nil
 	}
 	path := fmt.Sprintf("/organizations/%s/%s/%s", url.PathEscape(raw), list[at].section(), url.PathEscape(id))
-	return ch.client.rest.uiexCall(ctx, http.MethodDelete, path, nil, nil)
+	return ch.client.rest.uiexCall(ctx, endpoint{http.MethodDelete, path}, nil, nil)
 }
 
 // attach records that the app uses the cluster, once. It is for people to see: the secret is what
@@ -175,14 +175,14 @@ func (ch *Change) attach(ctx context.Context, e *addonCreation) error {
 	list, err := ch.client.clusterList(ctx, e.org)
 	at := slices.IndexFunc(list, func(c cluster) bool { return c.ID == e.last.ID })
 	if err != nil || at < 0 || slices.ContainsFunc(list[at].AttachedApps, func(a struct{ Name string }) bool { return a.Name == ch.app }) {
-		return nil //nolint:nilerr // see above
+		return nil
 	}
 	wctx, cancel, err := ch.guard(ctx, "attach "+e.want.Name)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	_ = ch.client.rest.uiexCall(wctx, http.MethodPost, "/"+list[at].section()+"/"+url.PathEscape(e.last.ID)+"/attachments",
+	_ = ch.client.rest.uiexCall(wctx, endpoint{http.MethodPost, "/" + list[at].section() + "/" + url.PathEscape(e.last.ID) + "/attachments"},
 		map[string]any{"app_name": ch.app}, nil)
 	return nil
 }

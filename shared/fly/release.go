@@ -91,7 +91,7 @@ func (c *Client) createRelease(ctx context.Context, r Release) (releaseView, err
 	var said struct {
 		Release releaseView `json:"release"`
 	}
-	err := c.rest.uiexCall(ctx, http.MethodPost, "/releases", in, &said)
+	err := c.rest.uiexCall(ctx, endpoint{http.MethodPost, "/releases"}, in, &said)
 	return said.Release, err
 }
 
@@ -101,7 +101,7 @@ func (c *Client) newestRelease(ctx context.Context, app string) (releaseView, er
 		Releases []releaseView `json:"releases"`
 	}
 	err := c.look(ctx, func(ctx context.Context) error {
-		return c.rest.uiexCall(ctx, http.MethodGet, "/apps/"+url.PathEscape(app)+"/releases?limit=1", nil, &said)
+		return c.rest.uiexCall(ctx, endpoint{http.MethodGet, "/apps/" + url.PathEscape(app) + "/releases?limit=1"}, nil, &said)
 	})
 	if err != nil && fateOf(ctx, err) != missing {
 		return releaseView{}, err
@@ -128,7 +128,7 @@ func (c *Client) EndRelease(ctx context.Context, record ReleaseRecord, status, p
 // patchRelease says what becomes of a release. Saying it twice does no harm.
 func (c *Client) patchRelease(ctx context.Context, id, status string, metadata any) error {
 	for try := 1; ; try++ {
-		err := c.rest.uiexCall(ctx, http.MethodPatch, "/releases/"+url.PathEscape(id), map[string]any{"status": status, "metadata": metadata}, nil)
+		err := c.rest.uiexCall(ctx, endpoint{http.MethodPatch, "/releases/" + url.PathEscape(id)}, map[string]any{"status": status, "metadata": metadata}, nil)
 		if err == nil {
 			return nil
 		}

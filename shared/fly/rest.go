@@ -100,10 +100,13 @@ func (r *rest) send(ctx context.Context, q request) error {
 	return nil
 }
 
+// endpoint is a method and a path of the REST part.
+type endpoint struct{ method, path string }
+
 // uiexCall is a request to the REST part. flyctl sends all tokens there, always as a bearer.
-func (r *rest) uiexCall(ctx context.Context, method, path string, in, out any) error {
+func (r *rest) uiexCall(ctx context.Context, call endpoint, in, out any) error {
 	return r.send(ctx, request{
-		method: method, url: r.uiex + "/api/v1" + path, authorization: "Bearer " + r.tokens.GraphQL(), in: in, out: out,
+		method: call.method, url: r.uiex + "/api/v1" + call.path, authorization: "Bearer " + r.tokens.GraphQL(), in: in, out: out,
 	})
 }
 
