@@ -24,6 +24,8 @@ const (
 	// writeTime is what a write to Fly may take at most.
 	writeTime  = 10 * time.Second
 	retryPause = time.Second
+	// laterSlack keeps a job from coming back a moment too early, by another machine's clock.
+	laterSlack = time.Second
 )
 
 // Runner does one job, the one that its machine was made for.
@@ -177,7 +179,7 @@ func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result,
 func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, log *slog.Logger) error {
 	why := NewRedactor(r.Secrets...).Redact(l.Why)
 	log.InfoContext(ctx, "later", "until", l.Until.UTC().Format(time.RFC3339), "why", why)
-	back := queue.GiveBack{After: max(time.Until(l.Until), time.Millisecond), Detail: why}
+	back := queue.GiveBack{After: max(time.Until(l.Until), 0) + laterSlack, Detail: why}
 	return r.record(ctx, func(ctx context.Context) error {
 		_, err := r.Queue.GiveBack(ctx, claim, back)
 		return err

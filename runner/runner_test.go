@@ -95,7 +95,7 @@ func TestBadAppsStopNobody(t *testing.T) {
 				h.t.Errorf("the sync says %q, want %q in it", done[tree].Result.Detail, part)
 			}
 		}
-		if d := done["secretive"].Result.Detail; !strings.Contains(d, "secrets: ") {
+		if d := done["secretive"].Result.Detail; !strings.Contains(d, "secret X: X is not in the runner's environment") {
 			h.t.Errorf("rejected with %q", d)
 		}
 	})
