@@ -105,7 +105,7 @@ func (c *cli) printDrift(ctx context.Context, git *source.Client, list []task, r
 
 // drifted judges a plan, and leaves out of it what does not come from Fly's side.
 func (row planned) drifted(deployedBefore bool) planned {
-	if row.Drift = driftOf(row.Plan); row.Drift == driftNew && deployedBefore {
+	if row.Drift = driftOf(row.Plan, row.digest); row.Drift == driftNew && deployedBefore {
 		row.Drift = driftFound
 	}
 	switch row.Drift {
@@ -117,30 +117,47 @@ func (row planned) drifted(deployedBefore bool) planned {
 }
 
 // driftOf says what the plan comes from: a deploy writes the digest of what it deploys into each
-// machine, so a plan that does not change it comes from Fly's side.
-func driftOf(p plan.Plan) string {
+// machine, so a plan for machines that carry the wanted one comes from Fly's side.
+func driftOf(p plan.Plan, wanted string) string {
 	if p.Empty() {
 		return driftNone
 	}
+	seen, carried := false, false
 	for _, stage := range p.Stages {
 		for _, step := range stage.Steps {
 			if _, ok := step.(plan.CreateApp); ok {
 				return driftNew
 			}
-			u, ok := step.(plan.UpdateMachine)
+			m, ok := machineOf(step)
 			if !ok {
 				continue
 			}
-			have := u.Machine.GetMetadataByKey(digestKey)
-			switch {
-			case have == "":
-				return driftNew
-			case u.Config.Metadata[digestKey] != have:
+			have := m.GetMetadataByKey(digestKey)
+			if have != "" && have != wanted {
 				return driftChanged
 			}
+			seen, carried = true, carried || have != ""
 		}
 	}
+	if seen && !carried {
+		return driftNew
+	}
 	return driftFound
+}
+
+// machineOf gives the machine that a step finds on Fly.
+func machineOf(step plan.Step) (plan.Machine, bool) {
+	var m plan.Machine
+	switch s := step.(type) {
+	case plan.UpdateMachine:
+		m = s.Machine
+	case plan.DestroyMachine:
+		m = s.Machine
+	case plan.ReplaceMachine:
+		m = s.Old
+	default:
+	}
+	return m, m.Machine != nil
 }
 
 // digestKey is the public name of the digest in a machine's metadata.

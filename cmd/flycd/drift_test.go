@@ -5,14 +5,54 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	flygo "github.com/superfly/fly-go"
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue"
 )
+
+// TestDriftIsWhatTheWantedDigestDoesNotExplain judges plans by the digests of the machines in them.
+func TestDriftIsWhatTheWantedDigestDoesNotExplain(t *testing.T) {
+	machineWith := func(digest string) plan.Machine {
+		config := &flygo.MachineConfig{Metadata: map[string]string{digestKey: digest}}
+		return plan.Machine{Machine: &flygo.Machine{ID: "m", Config: config}}
+	}
+	changed := func(digest string) plan.Step { return plan.UpdateMachine{Machine: machineWith(digest)} }
+	for name, one := range map[string]struct {
+		want  string
+		steps []plan.Step
+	}{
+		"nothing to do":                  {want: driftNone},
+		"somebody changed it":            {driftFound, []plan.Step{changed("d1")}},
+		"the manifest changed":           {driftChanged, []plan.Step{changed("d0")}},
+		"both":                           {driftChanged, []plan.Step{changed("d1"), changed("d0")}},
+		"the count went down":            {driftChanged, []plan.Step{plan.DestroyMachine{Machine: machineWith("d0")}}},
+		"somebody made one more":         {driftFound, []plan.Step{plan.DestroyMachine{Machine: machineWith("d1")}}},
+		"somebody destroyed one":         {driftFound, []plan.Step{plan.CreateMachine{}}},
+		"a mount came":                   {driftChanged, []plan.Step{plan.ReplaceMachine{Old: machineWith("d0")}}},
+		"flyctl deployed it":             {driftNew, []plan.Step{changed(""), changed("")}},
+		"one of its machines is another": {driftFound, []plan.Step{changed(""), changed("d1")}},
+		"it is not there":                {driftNew, []plan.Step{plan.CreateApp{}, plan.CreateMachine{}}},
+	} {
+		p := plan.Plan{}
+		if len(one.steps) > 0 {
+			p.Stages = []plan.Stage{{Steps: one.steps}}
+		}
+		if got := driftOf(p, "d1"); got != one.want {
+			t.Errorf("%s: got %s, want %s", name, got, one.want)
+		}
+	}
+	row := rowWith("shop", plan.CreateApp{App: "shop"})
+	if got := row.drifted(true).Drift; got != driftFound {
+		t.Errorf("an app that was deployed and is gone: %s", got)
+	}
+}
 
 // deployed APP FILE: makes a config repository of the manifest, puts the app into the catalog at that
 // commit, and records that it was deployed from there.

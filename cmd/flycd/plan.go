@@ -32,6 +32,8 @@ type planned struct {
 	// Pending is what is left for a person to do outside of Fly, such as DNS records.
 	Pending []string `json:"pending,omitempty"`
 	Error   string   `json:"error,omitempty"`
+	// digest is that of what would be deployed.
+	digest string
 }
 
 func (c *cli) planCommand() *cobra.Command {
@@ -94,7 +96,7 @@ func (c *cli) endPlan(rows []planned, f planFlags, worst error) error {
 func rowOf(app string, p deploy.PlanResult, err error) planned {
 	row := planned{
 		App: app, Outcome: p.Result.Outcome, Counts: p.Plan.Counts(), Changes: p.Summary, Plan: p.Plan,
-		Notes: p.Plan.Notes, Pending: p.Result.Pending,
+		Notes: p.Plan.Notes, Pending: p.Result.Pending, digest: p.Result.Digest,
 	}
 	if err != nil {
 		row.Error = err.Error()
