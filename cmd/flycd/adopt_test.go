@@ -92,6 +92,13 @@ func setSecret(ts *testscript.TestScript, _ bool, args []string) {
 	ask(ts, http.MethodPost, worldOf(ts).FlyURL+"/v1/apps/"+args[0]+"/secrets", map[string]any{"values": map[string]string{args[1]: args[2]}})
 }
 
+// norelease makes Fly forbid to look at releases, as it does for some tokens.
+func forbidReleases(ts *testscript.TestScript, _ bool, _ []string) {
+	ask(ts, http.MethodPut, worldOf(ts).FlyURL+"/_sim/faults", []any{map[string]any{
+		"match": map[string]any{"path": "/graphql", "body": "releasesUnprocessed"}, "do": map[string]any{"status": http.StatusForbidden},
+	}})
+}
+
 // cert APP HOSTNAME asks for a certificate, as somebody with flyctl would.
 func addCert(ts *testscript.TestScript, _ bool, args []string) {
 	ask(ts, http.MethodPost, worldOf(ts).FlyURL+"/v1/apps/"+args[0]+"/certificates/acme", map[string]any{"hostname": args[1]})

@@ -8,7 +8,7 @@ func (c *cli) plansTopic() *cobra.Command {
 
   shop  would be updated: 1 to create, 3 to change; 3 machines restart; 1 step with downtime
     app
-      set secrets DATABASE_URL
+      set secrets: DATABASE_URL
     group web
       update 3 machines: 2 in ams, 1 in fra, each restarts: env.COLOR: red → blue
     group worker
