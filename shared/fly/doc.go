@@ -1,8 +1,10 @@
-// Package fly observes and changes apps on Fly. It is the one package that speaks to the Machines
-// API about users' apps, and it does so through fly-go's flaps client alone.
+// Package fly observes and changes apps on Fly. It is the one package that speaks to Fly about users' apps: to the
+// Machines API through fly-go's flaps client, and to what that does not know (GraphQL for add-ons and egress
+// addresses, REST for releases and managed Postgres, the logs) with a few small structs over the same wire.
 //
 // It decides nothing. Observe gives what is true as a plan.Observed; plan.Diff decides; Change.Apply
-// makes one plan.Step true, in a switch; Change.Prove says whether the app runs as it should.
+// makes one plan.Step true, in a switch; Change.Look observes again what that came to; Change.Prove says whether
+// the app runs as it should.
 //
 // # The right to change
 //
@@ -35,7 +37,30 @@
 // it is given the wanted config where its own differs. So each step may be repeated, by the
 // same change or by the next run, and nothing is ever there twice. Volumes and addresses have no names of
 // their own; they are counted and made one after another. One address of a kind and region is
-// the most that can be asked for.
+// the most that can be asked for. Certificates are known by their host names, add-ons by their names. What may
+// come twice without harm (cordons, the size of a volume, the end of a release) is simply sent again.
+//
+// # Secrets
+//
+// Values come by Change.Provide and go out in one request. The version that Fly answers with goes into every later
+// create, update and command of the change (min_secrets_version), so that machines have what was set; 412 says that
+// Fly does not have it everywhere yet, and is waited for. Where that answer is lost, the list tells whether
+// every secret is another one than before, and the version is learned by removing a secret that nobody has.
+// Tokens, provided values and what attaches add-ons are taken out of all errors and of what commands say.
+// A bucket tells its keys once: where that answer is lost, the bucket, moments old and empty, is made again.
+//
+// # Commands
+//
+// A command runs at most once for a job. Its machine has a name of its own, and what bears it already, destroyed machines
+// too, is the run, whoever made it and however it ended. It carries no lease, since nobody updates it, and
+// waiting for it writes nothing; the other leases are refreshed meanwhile. Whoever stops waiting leaves it alone. The
+// exit code is that of the newest exit after the newest start. An exit that somebody asked for, an end without an
+// exit code and one that comes too late are no success; only in the last case is the machine destroyed by us.
+//
+// # Releases
+//
+// StartRelease and EndRelease keep the record that flyctl keeps, so that its other commands find it. Nothing
+// depends on them: they are bounded in time, and their errors are for a warning.
 //
 // # What fly-go does underneath, and what is done about it
 //

@@ -15,13 +15,13 @@ func tableScope() plan.Scope {
 	return plan.Scope{Secrets: true, Certs: true, Commands: true, Egress: true, Addons: []machine.Addon{redis(), bucket(), postgres()}}
 }
 
-// tableClient is a deployer whose lost leases run out soon.
+// tableClient is a deployer whose lost leases run out soon, but not before a busy computer can refresh them.
 func tableClient(o *Options) {
-	o.LeaseTTL, o.LeaseWait, o.Lag = 6*time.Second, 9*time.Second, 100*time.Millisecond
+	o.LeaseTTL, o.LeaseWait, o.Lag = 10*time.Second, 15*time.Second, 100*time.Millisecond
 }
 
 // slowAnswer outlasts a write of the table's client.
-const slowAnswer = 3300 * time.Millisecond
+const slowAnswer = 5300 * time.Millisecond
 
 // scenario is a deploy as this room is asked for it: a release, steps in their order, a proof.
 type scenario struct {
