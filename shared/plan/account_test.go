@@ -189,8 +189,11 @@ func (a *account) update(s plan.UpdateMachine) {
 			panic(err)
 		}
 		copied := *m.Machine
-		if !s.SkipLaunch {
+		switch {
+		case !s.SkipLaunch:
 			copied.State = "started"
+		case copied.State == "suspended":
+			copied.State = "stopped" // what it remembered is of the old version
 		}
 		a.o.Machines[i] = echo(&copied, config)
 	}

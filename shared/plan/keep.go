@@ -190,7 +190,7 @@ func (d *decider) replace(dec *decision, m Machine, why string) error {
 // says goes over to it, as in an update: its own size, metadata of others.
 func (d *decider) successor(dec *decision, old Machine, region string) (CreateMachine, error) {
 	create, err := d.create(dec, region)
-	if err != nil {
+	if err != nil || old.Machine == nil {
 		return create, err
 	}
 	if !reachable(old) {
