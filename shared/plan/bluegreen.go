@@ -105,7 +105,7 @@ func slots(plain decision) []slot {
 func (d *decider) turn(plain decision, blues, greens []Machine) (decision, error) {
 	dec := decision{group: plain.group, config: plain.config, free: plain.free, notes: plain.notes}
 	left, old := slots(plain), slices.Clone(blues)
-	standby := len(plain.standbys) > 0 || slices.ContainsFunc(plain.staying(), isStandby)
+	standby := len(plain.standbys) > 0 || len(plain.config.Services) == 0 && slices.ContainsFunc(plain.staying(), isStandby)
 	for _, m := range greens {
 		i := slices.IndexFunc(left, func(s slot) bool { return s.region == "" || s.region == m.Region })
 		same, err := d.same(plain, m)
