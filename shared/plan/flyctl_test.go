@@ -57,9 +57,9 @@ type sent struct {
 // notEqual lists what is deliberately not as flyctl does it. What each machine is in the end is equal
 // nevertheless.
 var notEqual = map[string]string{
-	"24-mount-added/update":     "flyctl destroys the machine before it makes the new one; FlyCD makes the new one first",
-	"02-http-full/update":       "flyctl updates machines of which nothing changes; FlyCD leaves them, once it has adopted them",
-	"*/standbys":                "flyctl loses FLY_STANDBY_FOR of a standby that it updates; FlyCD keeps it",
+	"24-mount-added/update": "flyctl destroys the machine before it makes the new one; FlyCD makes the new one first",
+	"02-http-full/update":   "flyctl updates machines of which nothing changes; FlyCD leaves them, once it has adopted them",
+	"*/standbys":            "flyctl loses FLY_STANDBY_FOR of a standby that it updates; FlyCD keeps it",
 }
 
 // TestFirstDeploysAreFlyctls plans a first deploy of each recorded case, with high availability as
@@ -152,7 +152,9 @@ func digest(tag string) string {
 }
 
 // readCase translates the case's manifest, with the flags that flyctl was given.
-func readCase(t *testing.T, dir string) (recording, plan.Intent) { return readManifest(t, dir, "fly.toml") }
+func readCase(t *testing.T, dir string) (recording, plan.Intent) {
+	return readManifest(t, dir, "fly.toml")
+}
 
 func readManifest(t *testing.T, dir, file string) (recording, plan.Intent) {
 	t.Helper()

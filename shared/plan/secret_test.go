@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"github.com/gigurra/flycd/shared/plan"
 )
 
@@ -209,4 +208,3 @@ first of each group
 		t.Errorf("a value that nobody knows changes it: %v", p.Summary())
 	}
 }
-
