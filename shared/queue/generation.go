@@ -167,32 +167,3 @@ func (q *Queue) dropGeneration(ctx context.Context, id, n string) error {
 	})
 	return err
 }
-
-// DropConfig forgets a tree that is not there any more: its routes, its entries and its claims on
-// apps. Jobs and app states stay.
-func (q *Queue) DropConfig(ctx context.Context, c job.Config) error {
-	if err := q.check(ctx); err != nil {
-		return err
-	}
-	id := c.ID()
-	generations, err := q.rdb.HKeys(ctx, q.key("catalog", id)).Result()
-	if err != nil {
-		return fmt.Errorf("list generations of %s: %w", id, err)
-	}
-	_, err = q.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		for _, k := range catalog.ConfigKeys(c) {
-			p.HDel(ctx, q.key("trees", k), id)
-		}
-		p.HDel(ctx, q.key("config", id), "generation", "commit", "order_time", "order_before", "order_after")
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("forget config tree %s: %w", id, err)
-	}
-	for _, n := range generations {
-		if err := q.dropGeneration(ctx, id, n); err != nil {
-			return fmt.Errorf("drop generation %s of %s: %w", n, id, err)
-		}
-	}
-	return nil
-}

@@ -339,7 +339,6 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 			"drop generations": func() error {
 				return q.DropGenerations(t.Context(), job.Config{Repo: "https://github.com/acme/config"})
 			},
-			"drop config": func() error { return q.DropConfig(t.Context(), job.Config{Repo: "https://github.com/acme/config"}) },
 		} {
 			if err := change(); !errors.Is(err, queue.ErrSchema) {
 				t.Errorf("%s gave %v, want ErrSchema", name, err)

@@ -78,7 +78,6 @@ func catalogLaws() []Law {
 		{"DropSparesAGenerationThatIsBeingWritten", dropSparesAGenerationThatIsBeingWritten},
 		{"AppBelongsToOneTree", appBelongsToOneTree},
 		{"ClaimMovesWhenTheTreeDropsTheApp", claimMovesWhenTheTreeDropsTheApp},
-		{"ClaimMovesWhenTheTreeIsGone", claimMovesWhenTheTreeIsGone},
 		{"UnfinishedGenerationKeepsItsClaimForAWhile", unfinishedGenerationKeepsItsClaimForAWhile},
 		{"RoutesAreLimited", routesAreLimited},
 		{"TreeIsRoutedEvenIfItWasNeverRead", treeIsRoutedEvenIfItWasNeverRead},
@@ -158,16 +157,6 @@ func claimMovesWhenTheTreeDropsTheApp(w *world) {
 	w.sync(b, 3000, "web")
 	w.entry("web", "b")
 	w.sync(a, 4000, "other")
-	w.entry("web", "b")
-}
-
-func claimMovesWhenTheTreeIsGone(w *world) {
-	a, b := tree("a"), tree("b")
-	w.sync(a, 1000, "web")
-	w.must(w.q.DropConfig(w.ctx, a))
-	w.routes("")
-	w.entry("web", "")
-	w.sync(b, 2000, "web")
 	w.entry("web", "b")
 }
 
