@@ -36,6 +36,20 @@ func providerOf(kind string) string {
 	return kind
 }
 
+// wantedAddons are those that the scope names, and those that the machines name where it asks for them.
+func wantedAddons(scope plan.Scope, machines []plan.Machine) []machine.Addon {
+	out := slices.Clone(scope.Addons)
+	if !scope.Recorded {
+		return out
+	}
+	for _, r := range plan.Recorded(machines) {
+		if !slices.ContainsFunc(out, func(a machine.Addon) bool { return a.Type == r.Type && a.Name == r.Name }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // addons finds the wanted add-ons of an organisation: one list for each type that is wanted. Those
 // that nobody asked for are left out.
 func (c *Client) addons(ctx context.Context, org string, wanted []machine.Addon) ([]plan.Addon, error) {

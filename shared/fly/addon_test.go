@@ -92,6 +92,23 @@ func TestObserveAsksOncePerKindOfAddon(t *testing.T) {
 	}
 }
 
+func TestAddonThatTheMachinesNameIsObservedWhereItIsAskedFor(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	marked := create("shop-app-ams-1", imageOne)
+	marked.Config.Metadata[plan.MetaAddons] = "redis/shop-redis tigris/shop-files"
+	apply(t, ch, plan.CreateAddon{App: testApp, Org: "personal", Addon: redis()}, marked)
+	if o := w.scoped(t, plan.Scope{}); len(o.Addons) != 0 {
+		t.Errorf("nobody asked, and there is %+v", o.Addons)
+	}
+	if o := w.scoped(t, plan.Scope{Recorded: true}); len(o.Addons) != 1 || o.Addons[0].Name != "shop-redis" || o.Addons[0].Values != nil {
+		t.Errorf("recorded: %+v", o.Addons)
+	}
+	if o := w.scoped(t, plan.Scope{Recorded: true, Addons: []machine.Addon{redis()}}); len(o.Addons) != 1 || o.Addons[0].Values == nil {
+		t.Errorf("recorded and wanted: %+v", o.Addons)
+	}
+}
+
 func TestPlanOfAnAddonIsFoundByWhatItIsCalled(t *testing.T) {
 	w := deployed(t, flysim.Options{})
 	ch := begin(t, w.client(t))

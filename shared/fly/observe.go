@@ -45,7 +45,10 @@ func (c *Client) Observe(ctx context.Context, app string, scope plan.Scope) (pla
 	o.Exists, o.Org = true, found.Organization.Slug
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		o.Machines, o.Commands, err = c.allMachines(gctx, app, scope.Commands)
+		if o.Machines, o.Commands, err = c.allMachines(gctx, app, scope.Commands); err != nil {
+			return err
+		}
+		o.Addons, err = c.addons(gctx, o.Org, wantedAddons(scope, o.Machines))
 		return err
 	})
 	g.Go(func() (err error) { o.Volumes, err = c.volumes(gctx, app); return err })
@@ -59,9 +62,6 @@ func (c *Client) Observe(ctx context.Context, app string, scope plan.Scope) (pla
 	}
 	if scope.Certs {
 		g.Go(func() (err error) { o.Certs, err = c.certs(gctx, app); return err })
-	}
-	if len(scope.Addons) > 0 {
-		g.Go(func() (err error) { o.Addons, err = c.addons(gctx, o.Org, scope.Addons); return err })
 	}
 	if err := g.Wait(); err != nil {
 		return plan.Observed{App: app}, err
