@@ -67,9 +67,6 @@ func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, 
 	if done, err = w.makeApp(ctx, ch); err != nil {
 		return done, err
 	}
-	if err := w.startRecord(ctx); err != nil {
-		return done, err
-	}
 	careful := w.intent.Target.Strategy != "immediate"
 	if careful {
 		if err := w.proveEarlier(ctx, ch, w.decision); err != nil {
@@ -110,6 +107,12 @@ func (w *work) applyDecision(ctx context.Context, ch *fly.Change, prove bool) (d
 	for range mostRounds {
 		ch.Provide(w.values)
 		now, again := w.decision.Cut()
+		if w.marks.record.ID == "" && touchesMachines(now) {
+			if err := w.startRecord(ctx); err != nil {
+				return done, err
+			}
+			now, again = w.decision.Cut()
+		}
 		begun, err := w.applyAll(ctx, ch, now, prove)
 		done, w.intent = append(done, begun...), w.intent.After(begun)
 		if err != nil || !again {
@@ -185,7 +188,7 @@ func (w *work) applyAll(ctx context.Context, ch *fly.Change, p plan.Plan, prove 
 		if err != nil {
 			return done, err
 		}
-		if i < len(p.Stages)-1 && prove && !st.Unproven {
+		if i < len(p.Stages)-1 && prove {
 			if err := w.proveStage(ctx, ch, st); err != nil {
 				return done, err
 			}
@@ -280,9 +283,7 @@ func (d *Deployer) writeTime() time.Duration {
 
 // proveStage proves the machines that a stage has touched, before the next stage touches others.
 func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) error {
-	ids, names := touched(st)
-	proof := plan.ProofOf(w.observed, w.intent)
-	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return !ids[m.ID] && !names[m.Name] })
+	proof := st.Proof(w.intent)
 	if len(proof.Machines) == 0 {
 		return nil
 	}
@@ -330,6 +331,6 @@ func (w *work) failed(ctx context.Context, ch *fly.Change, done []plan.Step, cau
 		return w.rollBack(ctx, ch, done)
 	default:
 		w.detail += "; the app was left as it is (on_failure)"
-		return nil
+		return w.tidy(ctx, ch, done)
 	}
 }

@@ -110,7 +110,14 @@ func usedFiles(e manifest.Entry) ([]string, error) {
 		return nil, nil
 	}
 	used := map[string]bool{}
-	for _, name := range slices.Concat(machine.FilesOf(e.App), secret.FilesOf(e.App)) {
+	direct := machine.FilesOf(e.App)
+	contents := map[string][]byte{}
+	for _, name := range direct {
+		if content, err := readInside(e.FS, e.Dir, name); err == nil {
+			contents[name] = content
+		}
+	}
+	for _, name := range slices.Concat(direct, machine.FilesIn(e.App, contents), secret.FilesOf(e.App)) {
 		if info, err := fs.Stat(e.FS, path.Join(e.Dir, name)); err == nil && info.Mode().IsRegular() {
 			used[path.Clean(name)] = true
 		}

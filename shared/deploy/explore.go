@@ -14,9 +14,9 @@ import (
 // the look at Fly may save the fetch.
 func (w *work) explore(ctx context.Context) error {
 	if len(machine.FilesOf(w.entry.App)) > 0 {
-		return w.walk(ctx, w.readSource, w.translate, w.observe)
+		return w.walk(ctx, w.readSource, w.translate, w.observe, w.awaitWindow)
 	}
-	return w.walk(ctx, w.translate, w.observe, w.readSource)
+	return w.walk(ctx, w.translate, w.observe, w.awaitWindow, w.readSource)
 }
 
 // translate says what Fly should hold.

@@ -12,20 +12,42 @@ import (
 	"github.com/gigurra/flycd/shared/fly/flysim"
 )
 
-// faults are what can become of a single call. A slow answer comes after the client's patience.
-func faults() map[string]flysim.Effect {
-	all := map[string]flysim.Effect{
-		"cut before": {Drop: "before"},
-		"cut after":  {Drop: "after"},
-		"slow":       {DelayMS: 300, After: true},
+// fault is what becomes of a single call.
+type fault struct {
+	name string
+	do   flysim.Effect
+	// ttl is that of the deployer's leases, half of which is its patience with a write.
+	ttl time.Duration
+}
+
+// faultsOf are what can become of a call. What reads has no effect that could be lost.
+func faultsOf(method string) []fault {
+	all := []fault{{"cut", flysim.Effect{Drop: "before"}, patient}}
+	status := func(code int, after bool) {
+		name := fmt.Sprint(code)
+		if after {
+			name += " after it took effect"
+		}
+		all = append(all, fault{name, flysim.Effect{Status: code, After: after}, patient})
 	}
-	for _, status := range []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
-		http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable} {
-		all[fmt.Sprint(status)] = flysim.Effect{Status: status}
-		all[fmt.Sprint(status, " after it took effect")] = flysim.Effect{Status: status, After: true}
+	for _, code := range []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusTooManyRequests} {
+		status(code, false)
+	}
+	for _, code := range []int{http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable} {
+		status(code, false)
+		if method != http.MethodGet {
+			status(code, true)
+		}
+	}
+	if method != http.MethodGet {
+		all = append(all, fault{"cut after it took effect", flysim.Effect{Drop: "after"}, patient},
+			fault{"slow", flysim.Effect{DelayMS: 1500, After: true}, 2 * time.Second})
 	}
 	return all
 }
+
+// patient is a time to live of leases that a busy machine does not outlast.
+const patient = 20 * time.Second
 
 // call is a request to Fly by its kind, and which of its kind it is.
 type call struct {
@@ -58,18 +80,19 @@ func (b *bench) callsOf(requests []string) []call {
 // every way. Each ends in success, or in an error or result that the next run repairs: the app is
 // then what it is without faults, and nothing is there twice.
 func TestAnyFaultAtAnyCallIsOutlived(t *testing.T) {
+	var all crowd
+	defer all.wait()
 	for _, phase := range []string{"first deploy", "update"} {
-		prepare := func(t *testing.T) (*bench, func(job string) error) {
+		prepare := func(t *testing.T) (*bench, func(job string, ttl time.Duration) error) {
 			b, tree, commit := wholeBench(t)
 			if phase == "update" {
 				b.deploy("shop", tree, nil)
 				b.deployer.Secrets.Env["API_KEY"] = "second-api-key"
 				commit("again")
 			}
-			return b, func(job string) error {
+			return b, func(job string, ttl time.Duration) error {
 				req := jobOf(job, "shop", tree, b.last["shop"])
-				d, _ := b.mortal(never)
-				res, err := d.Deploy(t.Context(), req)
+				res, err := b.through(http.DefaultTransport, ttl).Deploy(t.Context(), req)
 				if err == nil && !res.Outcome.Done() {
 					return fmt.Errorf("%s: %s", res.Outcome, res.Detail)
 				}
@@ -78,27 +101,26 @@ func TestAnyFaultAtAnyCallIsOutlived(t *testing.T) {
 		}
 		b, deploy := prepare(t)
 		b.FlyRequests.Reset()
-		if err := deploy("next"); err != nil {
+		if err := deploy("first", patient); err != nil {
 			t.Fatal(err)
 		}
 		want := b.shape("shop")
 		for i, c := range b.callsOf(b.FlyRequests.Matching(func(string, string) bool { return true })) {
-			for name, effect := range faults() {
-				if testing.Short() && (i+len(name))%7 != 0 {
+			for k, f := range faultsOf(c.method) {
+				if (i+k)%thin() != 0 {
 					continue
 				}
-				t.Run(fmt.Sprint(phase, " ", c.method, " ", c.path, " #", c.nth, " ", name), func(t *testing.T) {
-					t.Parallel()
+				all.run(t, fmt.Sprint(phase, " ", c.method, " ", c.path, " #", c.nth, " ", f.name), func(t *testing.T) {
 					b, deploy := prepare(t)
-					if err := b.Sim.SetFaults(flysim.Fault{Match: flysim.Match{Method: c.method, Path: c.path, Nth: c.nth}, Do: effect}); err != nil {
+					if err := b.Sim.SetFaults(flysim.Fault{Match: flysim.Match{Method: c.method, Path: c.path, Nth: c.nth}, Do: f.do}); err != nil {
 						t.Fatal(err)
 					}
-					first := deploy("first")
+					first := deploy("first", f.ttl)
 					if err := b.Sim.SetFaults(); err != nil {
 						t.Fatal(err)
 					}
 					b.Sim.Advance(time.Minute)
-					if err := deploy("next"); err != nil {
+					if err := deploy("next", patient); err != nil {
 						t.Fatalf("the first run ended with %v, the next with %v", first, err)
 					}
 					if got := b.shape("shop"); got != want {

@@ -27,7 +27,7 @@ func fingerprint(o plan.Observed) string {
 		rest = append(rest, fmt.Sprint("secret ", s.Name, " ", s.Digest))
 	}
 	for _, c := range o.Certs {
-		rest = append(rest, fmt.Sprint("cert ", c.Hostname, c.Issued))
+		rest = append(rest, "cert "+c.Hostname)
 	}
 	slices.Sort(rest)
 	return digest(append(parts, rest...)...)

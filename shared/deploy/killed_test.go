@@ -3,7 +3,9 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ import (
 // dying lets so many requests through and is dead from then on, like a process that was killed: the
 // last one takes effect, and nobody hears its answer.
 type dying struct {
-	left, seen atomic.Int64
+	left, seen, underway atomic.Int64
 	// end ends whatever the deployer waits for.
 	end context.CancelFunc
 }
@@ -33,7 +35,9 @@ func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
 	if left < 0 {
 		return nil, errKilled
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	d.underway.Add(1)
+	defer d.underway.Add(-1)
+	resp, err := http.DefaultTransport.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
 	if left == 0 && err == nil {
 		_ = resp.Body.Close()
 		return nil, errKilled
@@ -41,20 +45,39 @@ func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// last lets the deployer work until it dies, or is done. What a dead one still waits for is nobody's
+// business: it cannot reach anything any more.
+func (d *dying) last(work func(ctx context.Context)) {
+	ctx, end := context.WithCancel(context.Background())
+	died := make(chan struct{})
+	d.end = sync.OnceFunc(func() { end(); close(died) })
+	go func() { work(ctx); d.end() }()
+	<-died
+	for d.underway.Load() > 0 { // what was sent arrives
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // mortal gives a deployer that dies after so many requests to Fly.
 func (b *bench) mortal(calls int64) (*deploy.Deployer, *dying) {
 	b.tb.Helper()
 	life := &dying{end: func() {}}
 	life.left.Store(calls)
+	return b.through(life, patient), life
+}
+
+// through gives a deployer that speaks to Fly through the transport, with leases of the time to live.
+func (b *bench) through(transport http.RoundTripper, ttl time.Duration) *deploy.Deployer {
+	b.tb.Helper()
 	o := deploytest.FlyOptions(b.FlyURL)
-	o.Transport, o.LeaseTTL, o.Lag = life, time.Second, 50*time.Millisecond
+	o.Transport, o.LeaseTTL, o.Lag = transport, ttl, 50*time.Millisecond
 	client, err := fly.New(b.tb.Context(), o)
 	if err != nil {
 		b.tb.Fatal(err)
 	}
 	d := *b.deployer
 	d.Fly = client
-	return &d, life
+	return &d
 }
 
 // never is more requests than any deploy makes.
@@ -66,6 +89,8 @@ const never = 1 << 30
 func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 	for _, phase := range []string{"first deploy", "update"} {
 		t.Run(phase, func(t *testing.T) {
+			var all crowd
+			defer all.wait()
 			prepare := func(t *testing.T) (*bench, deploy.Request) {
 				b, tree, commit := wholeBench(t)
 				if phase == "update" {
@@ -83,19 +108,12 @@ func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 			}
 			want, calls := b.shape("shop"), life.seen.Load()
 			runs = b.commands("shop", "fly_app_release_command") - runs
-			step := int64(1)
-			if testing.Short() {
-				step = calls/5 + 1
-			}
-			for n := int64(1); n <= calls; n += step {
-				t.Run("", func(t *testing.T) {
-					t.Parallel()
+			for n := int64(1); n <= calls; n += int64(thin()) {
+				all.run(t, fmt.Sprint("call ", n), func(t *testing.T) {
 					b, req := prepare(t)
 					before := b.commands("shop", "fly_app_release_command")
 					doomed, life := b.mortal(n)
-					ctx, end := context.WithCancel(t.Context())
-					life.end = end
-					_, _ = doomed.Deploy(ctx, req)
+					life.last(func(ctx context.Context) { _, _ = doomed.Deploy(ctx, req) })
 					b.Sim.Advance(time.Minute) // the dead one's leases run out
 					res, err := b.deployer.Deploy(t.Context(), req)
 					if err != nil || !res.Outcome.Done() {
@@ -111,6 +129,35 @@ func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// crowd runs subtests side by side that mostly wait: more of them than there are processors.
+type crowd struct {
+	places chan struct{}
+	all    sync.WaitGroup
+}
+
+const crowded = 16
+
+func (c *crowd) run(t *testing.T, name string, test func(t *testing.T)) {
+	if c.places == nil {
+		c.places = make(chan struct{}, crowded)
+	}
+	c.places <- struct{}{}
+	c.all.Go(func() {
+		t.Run(name, test)
+		<-c.places
+	})
+}
+
+func (c *crowd) wait() { c.all.Wait() }
+
+// thin is which of many like subtests are run: each, or one of so many.
+func thin() int {
+	if testing.Short() || raced {
+		return 7
+	}
+	return 1
 }
 
 // jobOf is a job that may be tried more than once, under a name.

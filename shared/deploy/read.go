@@ -32,9 +32,6 @@ func (w *work) readConfig(ctx context.Context) error {
 		return err
 	}
 	w.warnings = append(w.warnings, notes(w.entry.App)...)
-	if err := w.awaitWindow(); err != nil {
-		return err
-	}
 	if w.flags, err = buildFlagsOf(w.entry); err != nil {
 		return err
 	}
@@ -137,7 +134,14 @@ func (w *work) readFiles() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range machine.FilesOf(w.entry.App) {
+	if err := w.readNamed(machine.FilesOf(w.entry.App), merged); err != nil {
+		return err
+	}
+	return w.readNamed(machine.FilesIn(w.entry.App, w.files), merged)
+}
+
+func (w *work) readNamed(names, merged []string) error {
+	for _, name := range names {
 		content, err := w.readFile(name, slices.Contains(merged, path.Clean(name)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // machine.Translate says which key names it
@@ -182,9 +186,10 @@ func readInside(fsys fs.FS, dir, name string) ([]byte, error) {
 	return fs.ReadFile(fsys, full)
 }
 
-// awaitWindow ends an attempt for which it is too early. A plan may be made at any time.
-func (w *work) awaitWindow() error {
-	if w.dry {
+// awaitWindow ends an attempt for which it is too early. A plan may be made at any time, and what an
+// earlier attempt began is finished.
+func (w *work) awaitWindow(context.Context) error {
+	if w.dry || len(w.earlier()) > 0 {
 		return nil
 	}
 	note, err := checkWindows(w.entry.App, w.req.Job, w.Now())

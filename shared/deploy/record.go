@@ -15,11 +15,9 @@ const recordTime = 15 * time.Second
 
 // startRecord writes down the release as flyctl does, so that `fly releases`, `fly config show` and
 // `fly secrets set` find it. Its number goes into the machines, as flyctl's does. Where it cannot be
-// written the deploy goes on without.
+// written the deploy goes on without. It is written after the secrets are set: to flyctl, secrets that are newer than
+// the release are staged ones.
 func (w *work) startRecord(ctx context.Context) error {
-	if !w.touchesMachines() {
-		return nil
-	}
 	definition, err := machine.Definition(w.entry.App, w.target)
 	if err != nil {
 		w.warnings = append(w.warnings, "the release is not recorded for flyctl: "+err.Error())
@@ -29,19 +27,14 @@ func (w *work) startRecord(ctx context.Context) error {
 	defer cancel()
 	rec, err := w.Fly.StartRelease(ctx, fly.Release{App: w.target.App, Image: w.image, Strategy: or(w.target.Strategy, "rolling"), Definition: definition})
 	if err != nil {
-		w.warnings = append(w.warnings, "the release is not recorded for flyctl: "+err.Error())
-		return nil
+		w.warnings = append(w.warnings, "the release is not recorded for flyctl as it should be: "+err.Error())
 	}
-	w.record = &rec
-	w.marks.record = rec
+	w.marks.record = rec // known also where Fly did not take that it runs
 	return w.diff()
 }
 
 // endRecord says how the release ended. It is said although the process was told to stop.
 func (w *work) endRecord(ctx context.Context, problem error) {
-	if w.record == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	status, text := "complete", ""
@@ -51,14 +44,14 @@ func (w *work) endRecord(ctx context.Context, problem error) {
 	case problem != nil:
 		status, text = "failed", problem.Error()
 	}
-	if err := w.Fly.EndRelease(ctx, *w.record, status, text); err != nil {
+	if err := w.Fly.EndRelease(ctx, w.marks.record, status, text); err != nil {
 		w.warnings = append(w.warnings, "the end of the release is not recorded for flyctl: "+err.Error())
 	}
 }
 
-// touchesMachines reports whether the plan makes or changes machines of the app's groups.
-func (w *work) touchesMachines() bool {
-	return slices.ContainsFunc(w.decision.Stages, func(st plan.Stage) bool {
+// touchesMachines reports whether the plan makes or changes machines.
+func touchesMachines(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Stages, func(st plan.Stage) bool {
 		ids, names := touched(st)
 		return len(ids)+len(names) > 0
 	})

@@ -25,6 +25,24 @@ func (w *work) onFailure() string {
 	return "none"
 }
 
+// tidy takes away what must not stay behind a deploy that failed, whatever the policy: canaries, and the
+// greens of a cut that never came.
+func (w *work) tidy(ctx context.Context, ch *fly.Change, done []plan.Step) error {
+	now, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
+	if err != nil {
+		return err
+	}
+	away := plan.Tidy(now, done)
+	if away.Empty() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	_, err = w.applyAll(ctx, ch, away, false)
+	w.changes = append(w.changes, linesOf(away)...)
+	return err
+}
+
 // rollBack puts the observed configs back under the leases that are held, and proves them as a
 // deploy would.
 func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) error {

@@ -50,7 +50,7 @@ func looksOf(app *manifest.App) catalog.Looks {
 	return catalog.Looks{
 		Secrets: len(app.Secrets) > 0 || app.SecretsPrune || len(app.Addons) > 0,
 		Certs:   len(app.Certs) > 0 || isTrue(app.Sync.Prune),
-		Egress:  slices.ContainsFunc(app.Network.IPs, func(ip manifest.IP) bool { return ip.Egress }),
+		Egress:  app.Network.AutoPruneIPs || slices.ContainsFunc(app.Network.IPs, func(ip manifest.IP) bool { return ip.Egress }),
 		Addons:  len(app.Addons) > 0,
 	}
 }

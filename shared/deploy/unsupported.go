@@ -26,8 +26,6 @@ func unsupportedKeys() []unsupported {
 		{"build.builder", build(func(b *manifest.Build) bool { return b.Builder != "" }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.buildpacks", build(func(b *manifest.Build) bool { return len(b.Buildpacks) > 0 }), "buildpacks need a Docker daemon; write a Dockerfile"},
 		{"build.builtin", build(func(b *manifest.Build) bool { return b.Builtin != "" }), "write a Dockerfile"},
-		{"experimental.enable_consul", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableConsul }, "attach it with `fly consul attach` and leave the key out"},
-		{"experimental.enable_etcd", func(a *manifest.App) bool { return a.Experimental != nil && a.Experimental.EnableEtcd }, "leave the key out"},
 	}
 }
 

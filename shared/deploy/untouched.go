@@ -37,8 +37,11 @@ func (w *work) untouched(ctx context.Context) (bool, error) {
 	if fingerprint(o) != last.Fingerprint || !rests(o) {
 		return false, nil
 	}
-	w.outcome, w.fingerprint, w.image, w.pending = job.Unchanged, last.Fingerprint, last.Image, last.Pending
+	w.outcome, w.fingerprint, w.image = job.Unchanged, last.Fingerprint, last.Image
 	w.secretSum = last.Secrets
+	for _, c := range o.Certs {
+		w.pending = append(w.pending, c.Pending...)
+	}
 	w.marks = mark{digests: Digests{Config: last.ConfigDigest, Source: last.SourceDigest}, release: last.Release}
 	w.log.InfoContext(ctx, "unchanged", "config_commit", w.configAt.Hash, "source_commit", w.sourceAt.Hash)
 	return true, nil

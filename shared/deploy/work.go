@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
@@ -44,7 +43,6 @@ type work struct {
 	intent   plan.Intent
 	decision plan.Plan
 	// change
-	record      *fly.ReleaseRecord
 	outcome     job.Outcome
 	detail      string
 	changes     []string

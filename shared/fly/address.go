@@ -50,7 +50,7 @@ func (ch *Change) allocateIP(ctx context.Context, s plan.AllocateIP) error {
 			return err
 		}
 	}
-	return ch.bring(ctx, &allocation{ch, s.IP})
+	return ch.bring(ctx, &allocation{ch, s.IP, s.Ordinal})
 }
 
 func (ch *Change) releaseIP(ctx context.Context, s plan.ReleaseIP) error {
@@ -66,6 +66,8 @@ func (ch *Change) releaseIP(ctx context.Context, s plan.ReleaseIP) error {
 type allocation struct {
 	ch   *Change
 	want machine.IP
+	// ordinal is how many of the kind there may be already.
+	ordinal int
 }
 
 func (e *allocation) String() string {
@@ -78,12 +80,16 @@ func (e *allocation) seen(ctx context.Context, fresh bool) (bool, error) {
 			return false, err
 		}
 	}
+	n := 0
 	for _, ip := range e.ch.ips {
 		if fits(ip, e.want) {
-			return true, nil
+			n++
 		}
 	}
-	return false, nil
+	if e.want.Type == egressType {
+		n /= 2 // a v4 and a v6 come together
+	}
+	return n > e.ordinal, nil
 }
 
 func (e *allocation) do(ctx context.Context) error {

@@ -48,6 +48,7 @@ func ScopeOf(t machine.Target) Scope {
 		Secrets:  len(t.Secrets) > 0 || t.PruneSecrets || len(t.Addons) > 0,
 		Certs:    len(t.Certs) > 0 || t.Prune,
 		Recorded: t.Prune,
+		Egress:   t.PruneIPs,
 		Commands: t.ReleaseCommand != nil || t.SeedCommand != nil || len(t.Checks) > 0,
 	}
 	for _, a := range t.Addons {
