@@ -152,7 +152,7 @@ func (r *Runner) deploy(ctx context.Context, d *deploy.Deployer, claim *queue.Cl
 func RequestOf(c *queue.Claim) deploy.Request {
 	return deploy.Request{
 		Job: c.Job, Config: c.Wish.Config, Source: c.Wish.Source, ConfigOrder: c.Wish.ConfigOrder, SourceOrder: c.Wish.SourceOrder,
-		Force: c.Wish.Force, Entry: c.Entry, Last: c.App.Result, Final: c.FailedAttempts+1 >= c.Most,
+		Force: c.Wish.Force, Entry: c.Entry, Last: c.App.Result, Fence: c.Fence, Final: c.FailedAttempts+1 >= c.Most,
 	}
 }
 

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/job"
@@ -20,7 +21,7 @@ func TestPushesOfOneSecondEndAtTheHead(t *testing.T) {
 			h.push(config, config.Commit(map[string]string{"web/app.yaml": yaml("web", img, "first")}))
 			h.drain()
 			// 3 is deployed first; then come the others
-			pushed := h.pushedAtOnce(config, 5, func(n string) map[string]string { return map[string]string{"web/app.yaml": yaml("web", img, n)} })
+			pushed := h.pushedAtOnce(config, func(n string) map[string]string { return map[string]string{"web/app.yaml": yaml("web", img, n)} })
 			at := h.clock + 10
 			h.pushAt(config, pushed[3], at)
 			h.drain()
@@ -47,7 +48,7 @@ func TestFanOutsOfOneSecondEndAtTheHead(t *testing.T) {
 		code.Commit(folders)
 		h.push(config, config.Commit(manifests))
 		h.drain()
-		pushed := h.pushedAtOnce(code, 5, func(n string) map[string]string { return map[string]string{"a/main": n} })
+		pushed := h.pushedAtOnce(code, func(n string) map[string]string { return map[string]string{"a/main": n} })
 		at := h.clock + 10
 		h.pushAt(code, pushed[3], at)
 		h.drain()
@@ -60,11 +61,86 @@ func TestFanOutsOfOneSecondEndAtTheHead(t *testing.T) {
 	})
 }
 
-// pushedAtOnce makes n commits, each of the files that belong to its number.
-func (h *house) pushedAtOnce(r *deploytest.Repo, n int, files func(n string) map[string]string) []source.Change {
+// pushedAtOnce makes five commits, each of the files that belong to its number.
+func (h *house) pushedAtOnce(r *deploytest.Repo, files func(n string) map[string]string) []source.Change {
 	var list []source.Change
-	for i := range n {
+	for i := range 5 {
 		list = append(list, r.Commit(files(string(rune('0'+i)))))
 	}
 	return list
+}
+
+// Pushes of one second come while the runner of an earlier one boots. It asks the forge, and so reads the
+// head; those that come after it must not take the tree back to a commit of their own.
+//
+// Broken when: a sync whose half was deployed by the one before it reads the commit of its own push, although
+// it was told that only the forge knows the head. The apps are right at first, and the next push to one of
+// them deploys the old manifest.
+func TestPushThatWasReadAlreadyTakesNothingBack(t *testing.T) {
+	onBoth(t, func(h *house) {
+		img := h.Image("web:1")
+		config := h.Repo("config")
+		h.roots = []job.Config{{Repo: config.URL}}
+		tree := h.roots[0].ID()
+		h.push(config, config.Commit(map[string]string{"web/app.yaml": yaml("web", img, "first")}))
+		h.drain()
+		pushed := h.pushedAtOnce(config, func(n string) map[string]string { return map[string]string{"web/app.yaml": yaml("web", img, n)} })
+		at := h.clock + 10
+		h.pushAt(config, pushed[2], at)
+		booting, ok := h.take()
+		if !ok {
+			t.Fatal("no launch")
+		}
+		h.pushAt(config, pushed[4], at)
+		if s := h.pushAt(config, pushed[1], at).Jobs[0].State; s != "parked" {
+			t.Fatalf("the last push is %s, want it parked behind the launch", s)
+		}
+		if err := h.runner(booting).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.drain()
+		entries, err := h.queue.Entries(t.Context(), tree)
+		if err != nil || len(entries) != 1 || entries[0].Commit != pushed[4].After {
+			t.Errorf("the catalog has %+v, %v, want web at the head %s", entries, err, pushed[4].After)
+		}
+		h.pushJobs(job.Job{ID: job.SaltedID(job.Deploy, "web", "later"), Kind: job.Deploy, App: "web", Created: time.Now()})
+		h.drain()
+		if got := h.env("web", "GREETING"); !slices.Equal(got, []string{"4"}) {
+			t.Errorf("web says %v, want what the head says", got)
+		}
+	})
+}
+
+// The same holds for the fan-outs of a repository: what the head is, is asked when the fan-out is done.
+func TestFanOutThatWasDoneAlreadyTakesNothingBack(t *testing.T) {
+	onBoth(t, func(h *house) {
+		config, code := h.Repo("config"), h.Repo("code")
+		h.roots = []job.Config{{Repo: config.URL}}
+		manifests, folders := map[string]string{}, map[string]string{}
+		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+			manifests[name+"/app.yaml"], folders[name+"/Dockerfile"] = gitYAML(name, code.URL, name), dockerfile
+		}
+		code.Commit(folders)
+		h.push(config, config.Commit(manifests))
+		h.drain()
+		pushed := h.pushedAtOnce(code, func(n string) map[string]string { return map[string]string{"a/main": n} })
+		at := h.clock + 10
+		h.pushAt(code, pushed[2], at)
+		booting, ok := h.take()
+		if !ok {
+			t.Fatal("no launch")
+		}
+		h.pushAt(code, pushed[4], at)
+		last := h.pushAt(code, pushed[1], at).Jobs[0]
+		if err := h.runner(booting).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.drain()
+		if got, want := h.env("a", "FLYCD_APP_SOURCE_REF_COMMIT"), []string{pushed[4].After}; !slices.Equal(got, want) {
+			t.Errorf("a is of commit %v, want the head %v of %v", got, want, pushed)
+		}
+		if got := h.record(last.ID).Result; got.SourceCommit != pushed[4].After {
+			t.Errorf("the last fan-out looked at %s, want the head %s", got.SourceCommit, pushed[4].After)
+		}
+	})
 }

@@ -51,7 +51,8 @@
 //	                                                  UpdateCarriesNonceAndVersion, NoWriteStartsThatTrustCannotOutlast
 //	                                      deploy      NothingIsChangedWithoutTrust
 //	 4  the newest wish wins              queue       NewestWishWins, EveryOrderOfMoves
-//	                                      runner      PushesOfOneSecondEndAtTheHead, ConfigForcedBackIsDeployed,
+//	                                      runner      PushesOfOneSecondEndAtTheHead, PushThatWasReadAlreadyTakesNothingBack,
+//	                                                  ConfigForcedBackIsDeployed,
 //	                                                  LateOldPushIsSuperseded, SignalledRunnerGivesBack
 //	                                      deploy      StepThatWasBegunIsFinished
 //	 5  every active job ends             queue       LaunchThatNeverBootsIsTriedAgain, OverrunningAttemptLosesItsHold

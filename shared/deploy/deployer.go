@@ -81,6 +81,8 @@ type Request struct {
 	Last job.Result
 	// Folder is the config tree of Job.Config where it is a folder that was read already; nil reads it.
 	Folder *Folder
+	// Fence is that of the claim; zero where there is none.
+	Fence int64
 	// Final reports that no further attempt follows when this one fails.
 	Final bool
 }

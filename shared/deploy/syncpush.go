@@ -15,7 +15,8 @@ import (
 
 // write writes the entries as a new generation and switches the tree to it. It reports false when
 // a newer sync has been there.
-func (s *Syncer) write(ctx context.Context, j job.Job, at source.Commit, entries []catalog.Entry) (bool, []queue.Conflict, error) {
+func (s *Syncer) write(ctx context.Context, req Request, at source.Commit, entries []catalog.Entry) (bool, []queue.Conflict, error) {
+	j := req.Job
 	if err := s.Sweeper.DropGenerations(ctx, j.Config); err != nil {
 		return false, nil, err
 	}
@@ -27,7 +28,7 @@ func (s *Syncer) write(ctx context.Context, j job.Job, at source.Commit, entries
 	if err != nil {
 		return false, nil, err
 	}
-	switched, err := s.Catalog.SwitchGeneration(ctx, queue.Switch{Config: j.Config, Generation: gen, Commit: at.Hash, Order: j.Order})
+	switched, err := s.Catalog.SwitchGeneration(ctx, queue.Switch{Config: j.Config, Generation: gen, Commit: at.Hash, Order: j.Order, Fence: req.Fence})
 	return switched, conflicts, err
 }
 

@@ -41,7 +41,8 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 		j.Order = req.ConfigOrder
 	}
 	j.Order = orderOf(j.Order, at.Hash)
-	switched, conflicts, err := s.write(ctx, j, at, r.entries)
+	req.Job = j
+	switched, conflicts, err := s.write(ctx, req, at, r.entries)
 	if err != nil {
 		return res, err
 	}

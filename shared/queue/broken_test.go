@@ -143,6 +143,7 @@ func mutations() []mutation {
 		{"write.lua", "if redis.call('HEXISTS', P .. 'catalog:' .. config .. ':' .. current, app) == 1 then return true end", "if true then return true end", "ClaimMovesWhenTheTreeDropsTheApp"},
 		{"write.lua", "at - tonumber(list[i + 1]) < tonumber(ARGV[3])", "false", "UnfinishedGenerationKeepsItsClaimForAWhile"},
 		{"switch.lua", "compare(mine,", "math.max(0, ", "OlderGenerationNeverReplacesANewer"},
+		{"switch.lua", "ARGV[7] ~= '0'", "false", "LateSyncOfALostClaimSwitchesNothing"},
 		{"enter.lua", "if busy then return busy end", "", "NobodyEntersABusyApp"},
 		{"enter.lua", "redis.call('HSET', P .. ARGV[3], 'active', ARGV[1], 'active_kind', ARGV[2])", "", "EnteredJobTakesTheAppsPlace"},
 		{"enter.lua", "'lost', ARGV[8]", "'lost', 0", "EnteredJobHasOneAttempt"},

@@ -126,7 +126,9 @@ func (c *Claim) Wait() time.Duration {
 }
 
 // wishOf reads the newest wish. A half that was deployed already, and so was cleared, is still
-// this job's if no later push named that side: a forge whose ls-remote lags must not undo it.
+// this job's if no later push named that side: a forge whose ls-remote lags must not undo it. Where pushes
+// of one tick cannot be ordered, and where a tree's later push was done already, the job's own commit may
+// be an old one: the half then comes without it, and only the forge knows the head.
 func wishOf(j job.Job, desired map[string]string) Wish {
 	w := Wish{Force: desired["force"] != "" || j.Force}
 	side := func(name job.Side) (*job.Half, job.Order) {
@@ -139,8 +141,13 @@ func wishOf(j job.Job, desired map[string]string) Wish {
 			if json.Unmarshal([]byte(desired[s]), &half) != nil {
 				return nil, job.Order{}
 			}
-		case desired[s+"_job"] == string(j.ID) && desired[s+"_tie"] == "" && j.Half.Side == name:
+		case j.Half.Side != name || j.Half.Repo == "" || desired[s+"_job"] == "":
+			return nil, job.Order{}
+		case desired[s+"_job"] == string(j.ID) && desired[s+"_tie"] == "":
 			half = j.Half
+		case desired[s+"_job"] == string(j.ID) || j.App == "":
+			half = j.Half
+			half.Commit, half.Digest = "", ""
 		default:
 			return nil, job.Order{}
 		}

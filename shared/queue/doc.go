@@ -31,10 +31,11 @@
 // the one that is known by push time (of a wish that names none, or one that has not come yet: the time of
 // its arrival); on a tie the push whose before is the other's after is newer.
 // Pushes of one tick that are no neighbours cannot be ordered here: the half then keeps its ref and
-// drops its commit, and the runner asks the forge. A job that is older than what waits for its
-// subject is recorded superseded at once; its half counts all the same. The runner deploys both
-// halves as they stand at its claim; Finish clears by value what was deployed, so that a half that
-// was pushed meanwhile stays. The order of a cleared half is remembered: late older pushes stay late.
+// drops its commit, and the runner asks the forge; so does one whose wish was done meanwhile by another, as
+// its own commit may be an old one. A job that is older than what waits for its subject is recorded
+// superseded at once; its half counts all the same. The runner deploys both halves as they stand at its
+// claim; Finish clears by value what was deployed, so that a half that was pushed meanwhile stays. The
+// order of a cleared half is remembered: late older pushes stay late.
 //
 // A destroy follows from the config, and so a push to the source does not overtake it. A plan reads
 // only: it has a subject of its own and waits for nobody.
@@ -114,9 +115,10 @@
 // # Catalog
 //
 // A sync writes entries and routes of a new generation in chunks of at most 1 MB, and one script
-// switches the tree to it if its order is not older. Readers ignore other generations; the next
-// sync deletes them. An app belongs to the tree that names it in its current generation, or in one
-// that was begun within the hour; another tree's claim is a conflict, until the first one drops it.
+// switches the tree to it if its order is not older and nobody else has claimed the tree since. Readers
+// ignore other generations; the next sync deletes them. An app belongs to the tree that names it in its
+// current generation, or in one that was begun within the hour; another tree's claim is a conflict, until
+// the first one drops it.
 //
 // # Cost
 //

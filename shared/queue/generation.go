@@ -88,9 +88,10 @@ func entryArgs(e catalog.Entry) (args []any, size int, err error) {
 }
 
 // SwitchGeneration makes a generation the current one, in one step, if its order is not older than
-// the current one's; switched is false otherwise. Safe to repeat.
+// the current one's, and if the tree was not claimed by somebody else meanwhile; switched is false
+// otherwise. Safe to repeat.
 func (q *Queue) SwitchGeneration(ctx context.Context, s Switch) (switched bool, err error) {
-	n, err := q.run(ctx, "switch.lua", s.Config.ID(), s.Generation, s.Commit, s.Order.Time, s.Order.Before, s.Order.After).Int()
+	n, err := q.run(ctx, "switch.lua", s.Config.ID(), s.Generation, s.Commit, s.Order.Time, s.Order.Before, s.Order.After, s.Fence).Int()
 	if err != nil {
 		return false, fmt.Errorf("switch generation of %s: %w", s.Config.ID(), err)
 	}
@@ -104,6 +105,8 @@ type Switch struct {
 	// Commit is the config commit that the generation was read at.
 	Commit string
 	Order  job.Order
+	// Fence is that of the claim under which the generation was read; zero for one that needed no claim.
+	Fence int64
 }
 
 // DropGenerations deletes what generations other than the current one left behind: older ones,

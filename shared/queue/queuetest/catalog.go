@@ -74,6 +74,7 @@ func catalogLaws() []Law {
 	return []Law{
 		{"GenerationIsUnseenUntilTheSwitch", generationIsUnseenUntilTheSwitch},
 		{"OlderGenerationNeverReplacesANewer", olderGenerationNeverReplacesANewer},
+		{"LateSyncOfALostClaimSwitchesNothing", lateSyncOfALostClaimSwitchesNothing},
 		{"DroppedGenerationsLeaveNothing", droppedGenerationsLeaveNothing},
 		{"DropSparesAGenerationThatIsBeingWritten", dropSparesAGenerationThatIsBeingWritten},
 		{"AppBelongsToOneTree", appBelongsToOneTree},
@@ -110,6 +111,33 @@ func olderGenerationNeverReplacesANewer(w *world) {
 	w.must(err)
 	w.is("known", ok, true)
 	w.is("commit", st.Commit, "k2000")
+}
+
+// Broken when: a runner that slept over its hold makes the older commit that it read the tree's again, as
+// pushes of one second have no order.
+func lateSyncOfALostClaimSwitchesNothing(w *world) {
+	c := tree("prod")
+	older, newer := sync(c, "k1", "k2", 2000), sync(c, "k3", "k4", 2000)
+	switched := func(claim *queue.Claim, j job.Job, want bool) {
+		gen, _ := w.write(c, entries("web"))
+		ok, err := w.q.SwitchGeneration(w.ctx, queue.Switch{Config: c, Generation: gen, Commit: j.Order.After, Order: j.Order, Fence: claim.Fence})
+		w.must(err)
+		w.is("switched to "+j.Order.After, ok, want)
+	}
+	w.push("waiting", older)
+	asleep := w.start(older)
+	w.push("parked", newer)
+	lapsed, err := w.q.Lapse(w.ctx, older.ID, asleep.Attempt, "the machine is gone")
+	w.must(err)
+	w.is("lapsed", lapsed, true)
+	awake := w.start(newer)
+	switched(awake, newer, true)
+	switched(asleep, older, false)
+	st, _, err := w.q.Config(w.ctx, c.ID())
+	w.must(err)
+	w.is("commit", st.Commit, "k4")
+	w.finish(awake, job.Updated)
+	switched(asleep, older, false)
 }
 
 func droppedGenerationsLeaveNothing(w *world) {

@@ -14,6 +14,7 @@ func orderLaws() []Law {
 		{"LateOlderWishIsSupersededEvenAfterTheNewerWasDeployed", lateOlderWishIsSupersededEvenAfterTheNewerWasDeployed},
 		{"OnATieTheFollowerIsNewer", onATieTheFollowerIsNewer},
 		{"ATieThatCannotBeToldIsLeftToTheForge", aTieThatCannotBeToldIsLeftToTheForge},
+		{"ATieThatWasDoneIsStillLeftToTheForge", aTieThatWasDoneIsStillLeftToTheForge},
 		{"ForcedPushBackIsAThirdWish", forcedPushBackIsAThirdWish},
 		{"HalvesAreKeptApart", halvesAreKeptApart},
 		{"OlderHalfNeverOverwrites", olderHalfNeverOverwrites},
@@ -78,6 +79,24 @@ func aTieThatCannotBeToldIsLeftToTheForge(w *world) {
 	n := source("web", "c3", "c4", 2000)
 	w.push("waiting", n)
 	w.is("pinned commit of a later push", w.start(n).Wish.Source.Commit, "c4")
+}
+
+// Broken when: the second sync, whose wish the first one did, takes the commit of its own push for the head.
+func aTieThatWasDoneIsStillLeftToTheForge(w *world) {
+	c := tree("prod")
+	early, head, late := sync(c, "k1", "k2", 1000), sync(c, "k3", "k4", 1000), sync(c, "k0", "k1", 1000)
+	w.push("waiting", early)
+	l := w.take(early)
+	w.push("parked parked", head, late)
+	w.state(head, "superseded")
+	first := w.claim(l)
+	w.is("pinned commit", first.Wish.Config.Commit, "")
+	w.finish(first, job.Updated)
+	second := w.start(late)
+	w.is("half", second.Wish.Config != nil, true)
+	w.is("pinned commit of what comes after", second.Wish.Config.Commit, "")
+	w.is("its ref", second.Wish.Config.Ref, mainRef)
+	w.finish(second, job.Unchanged)
 }
 
 func forcedPushBackIsAThirdWish(w *world) {
