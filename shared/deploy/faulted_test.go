@@ -84,6 +84,7 @@ func TestAnyFaultAtAnyCallIsOutlived(t *testing.T) {
 	defer all.wait()
 	for _, phase := range []string{"first deploy", "update"} {
 		prepare := func(t *testing.T) (*bench, func(job string, ttl time.Duration) error) {
+			t.Helper()
 			b, tree, commit := wholeBench(t)
 			if phase == "update" {
 				b.deploy("shop", tree, nil)
@@ -111,6 +112,7 @@ func TestAnyFaultAtAnyCallIsOutlived(t *testing.T) {
 					continue
 				}
 				all.run(t, fmt.Sprint(phase, " ", c.method, " ", c.path, " #", c.nth, " ", f.name), func(t *testing.T) {
+					t.Helper()
 					b, deploy := prepare(t)
 					if err := b.Sim.SetFaults(flysim.Fault{Match: flysim.Match{Method: c.method, Path: c.path, Nth: c.nth}, Do: f.do}); err != nil {
 						t.Fatal(err)

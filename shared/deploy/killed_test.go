@@ -92,6 +92,7 @@ func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 			var all crowd
 			defer all.wait()
 			prepare := func(t *testing.T) (*bench, deploy.Request) {
+				t.Helper()
 				b, tree, commit := wholeBench(t)
 				if phase == "update" {
 					b.expect(b.deploy("shop", tree, nil), job.Created)
