@@ -1,11 +1,15 @@
 package runner_test
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
+	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/source"
 )
@@ -141,6 +145,69 @@ func TestFanOutThatWasDoneAlreadyTakesNothingBack(t *testing.T) {
 		}
 		if got := h.record(last.ID).Result; got.SourceCommit != pushed[4].After {
 			t.Errorf("the last fan-out looked at %s, want the head %s", got.SourceCommit, pushed[4].After)
+		}
+	})
+}
+
+// during is a registry that lets something happen when it is first asked.
+type during struct {
+	deploy.Images
+	once sync.Once
+	do   func()
+}
+
+func (d *during) Resolve(ctx context.Context, ref string) (image.Reference, error) {
+	d.once.Do(d.do)
+	return d.Images.Resolve(ctx, ref)
+}
+
+// A runner has asked the forge for the head and deploys it, when the config goes back to what was deployed
+// before: that is a change all the same.
+//
+// Broken when: a sync compares with what was deployed although a wish is under way whose digest nobody knew.
+func TestConfigThatGoesBackUnderATieIsDeployed(t *testing.T) {
+	onBoth(t, func(h *house) {
+		img := h.Image("web:1")
+		config := h.Repo("config")
+		h.roots = []job.Config{{Repo: config.URL}}
+		text := func(n string) map[string]string { return map[string]string{"web/app.yaml": yaml("web", img, n)} }
+		h.push(config, config.Commit(text("first")))
+		h.drain()
+		pushed := h.pushedAtOnce(config, text)
+		h.clock += 10
+		// two syncs of one second, so that the app's wish is left to the forge
+		for _, n := range []int{3, 1} {
+			h.pushAt(config, pushed[n], h.clock)
+			l, ok := h.take()
+			if !ok {
+				t.Fatal("no launch")
+			}
+			if err := h.runner(l).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, ok := h.take()
+		if !ok || l.Job.App != "web" {
+			t.Fatalf("launched %+v, want web's deploy", l.Job)
+		}
+		r := h.runner(l)
+		r.Deployer.Images = &during{Images: r.Deployer.Images, do: func() {
+			h.push(config, config.Commit(text("first")))
+			back, ok := h.take()
+			if !ok || back.Job.App != "" {
+				t.Errorf("launched %+v, want the sync", back.Job)
+				return
+			}
+			if err := h.runner(back).Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}}
+		if err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.drain()
+		if got := h.env("web", "GREETING"); !slices.Equal(got, []string{"first"}) {
+			t.Errorf("web says %v, want what the head says", got)
 		}
 	})
 }

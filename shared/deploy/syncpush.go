@@ -77,20 +77,21 @@ func (s *Syncer) statesOf(ctx context.Context, entries []catalog.Entry) (map[str
 }
 
 // changed reports whether the app is neither deployed with the half's digest nor wished to be. One
-// that is about to be destroyed is always deployed again.
+// that is about to be destroyed is always deployed again, and so is one that is about to be deployed with
+// nobody knows what.
 func changed(states map[string]queue.AppState, app string, half job.Half) bool {
 	st := states[app]
 	if st.PendingKind == job.Destroy || st.ActiveKind == job.Destroy {
 		return true
 	}
-	deployed, wished := st.ConfigDigest, st.WantConfigDigest
+	deployed, wished, open := st.ConfigDigest, st.WantConfigDigest, st.ConfigOpen
 	if half.Side == job.SourceSide {
-		deployed, wished = st.SourceDigest, st.WantSourceDigest
+		deployed, wished, open = st.SourceDigest, st.WantSourceDigest, st.SourceOpen
 	}
 	if wished == "" {
 		wished = deployed
 	}
-	return half.Digest == "" || half.Digest != wished
+	return open || half.Digest == "" || half.Digest != wished
 }
 
 // child makes the job that a sync wants done for an app. The same sync of the same commit makes the same

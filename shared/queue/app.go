@@ -42,6 +42,9 @@ type AppState struct {
 	// deployed yet, where whoever wished them knew.
 	WantConfigDigest string `json:"want_config_digest,omitempty"`
 	WantSourceDigest string `json:"want_source_digest,omitempty"`
+	// ConfigOpen and SourceOpen are true while a half is wished whose digest nobody knew.
+	ConfigOpen bool `json:"config_open,omitempty"`
+	SourceOpen bool `json:"source_open,omitempty"`
 	// Hold is true while auto-sync is off; HoldReason says why. The next done deploy ends it.
 	Hold       bool   `json:"hold,omitempty"`
 	HoldReason string `json:"hold_reason,omitempty"`
@@ -63,6 +66,7 @@ func appState(name string, h, desired map[string]string) AppState {
 	lenient(desired["config"], &config)
 	lenient(desired["source"], &source)
 	a.WantConfigDigest, a.WantSourceDigest = config.Digest, source.Digest
+	a.ConfigOpen, a.SourceOpen = config.Repo != "" && config.Digest == "", source.Repo != "" && source.Digest == ""
 	return a
 }
 
