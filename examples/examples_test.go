@@ -2,7 +2,10 @@ package examples_test
 
 import (
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/secret"
 )
 
 // apps are the examples, each with the apps it has and the machines that they run on.
@@ -26,6 +30,10 @@ func apps() map[string]map[string]int {
 		"worker":       {"thumbs": 3},
 		"volume":       {"notes": 1},
 		"private":      {"ledger": 2},
+		"secrets":      {"checkout": 1},
+		"release":      {"storefront": 2},
+		"schedule":     {"invoices": 2},
+		"database":     {"orders-api": 1, "orders-web": 1},
 	}
 }
 
@@ -46,6 +54,9 @@ func TestEveryExampleIsDeployedOnce(t *testing.T) {
 			if text, err := os.ReadFile(filepath.Join(f.Name(), "README.md")); err != nil || !strings.Contains(string(text), "flycd ") {
 				t.Errorf("its README shows no command: %v", err)
 			}
+			if f.Name() == "secrets" {
+				need(t, "sops")
+			}
 			deployExample(t, f.Name(), apps()[f.Name()])
 		})
 	}
@@ -64,7 +75,10 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 		t.Fatalf("read: %v %v", err, folder.Problems)
 	}
 	defer func() { _ = folder.Close() }()
-	d := &deploy.Deployer{Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry}}
+	d := &deploy.Deployer{
+		Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry},
+		Secrets: values(t), DigestKey: manifest.NewSecret("the key of this test"), HTTP: users(t),
+	}
 	for _, outcome := range []job.Outcome{job.Created, job.Unchanged} {
 		w.FlyRequests.Reset()
 		for _, e := range folder.Apps {
@@ -74,13 +88,20 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 				t.Fatalf("%s is %s, want %s: %s, %v", e.App.Name, res.Outcome, outcome, res.Detail, err)
 			}
 		}
-		if writes := w.FlyRequests.Writes(); outcome == job.Unchanged && len(writes) != 0 {
+		writes := w.FlyRequests.Matching(func(method, uri string) bool {
+			return method != http.MethodGet && uri != "/graphql" // add-ons are looked up there
+		})
+		if outcome == job.Unchanged && len(writes) != 0 {
 			t.Errorf("nothing changed, and yet: %v", writes)
 		}
 	}
 	got := map[string]int{}
 	for _, a := range w.Sim.State().Apps {
-		got[a.Name] = len(a.Machines)
+		for _, m := range a.Machines {
+			if m.State != "destroyed" && m.State != "destroying" {
+				got[a.Name]++
+			}
+		}
 	}
 	for app, machines := range want {
 		if got[app] != machines {
@@ -90,6 +111,51 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 	if len(got) != len(want) {
 		t.Errorf("the apps are %v, want %v", got, want)
 	}
+}
+
+// need skips what needs a program that is not installed, unless nothing may be skipped.
+func need(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
+		t.Fatal(name + " is not installed")
+	}
+	t.Skip(name + " is not installed")
+}
+
+// values finds the values of secrets as the README of the secrets says: what it exports is the environment.
+func values(t *testing.T) secret.Resolver {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("secrets", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"PATH=" + os.Getenv("PATH")}
+	for _, found := range regexp.MustCompile(`(?m)^export (\w+=[\w-]+)`).FindAllSubmatch(text, -1) {
+		environ = append(environ, string(found[1]))
+	}
+	r := secret.Environment(environ)
+	r.Dir = t.TempDir()
+	return r
+}
+
+// users asks what verify asks: every address answers as a healthy app does.
+func users(t *testing.T) *http.Client {
+	t.Helper()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+	t.Cleanup(app.Close)
+	return &http.Client{Transport: towards(app.Listener.Addr().String())}
+}
+
+// towards is the address that every request goes to.
+type towards string
+
+func (to towards) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", string(to)
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // here copies an example, with its images in the registry of this test.
