@@ -22,9 +22,9 @@ func TestSchedulesHaveOneMachineEach(t *testing.T) {
 		c.Metadata["fly_process_group"] != "" || c.Metadata["fly_platform_version"] != "" || len(c.Services) != 0 || c.Restart.Policy != "no" || c.Image != want.Image {
 		t.Errorf("the machine of a schedule is %s, %s, %+v", m.Name, m.State, c)
 	}
-	a.o.Machines[1].State = "started"
+	a.o.Machines[1].State = "stopped"
 	if err := plan.Proven(a.o, want); err != nil {
-		t.Errorf("a schedule that runs just now: %v", err)
+		t.Errorf("a schedule that rests: %v", err)
 	}
 	fewer := intent(t, strings.ReplaceAll(worker+"schedules: [{name: report, command: report, every: hourly}]\n", "ams", "fra"))
 	fewer.Image = image("2")

@@ -10,7 +10,9 @@ import (
 )
 
 // schedule decides on the one machine of a schedule. It belongs to no process group, so that flyctl's
-// deploys leave it alone, and nobody starts it but Fly's clock: whether it runs proves nothing.
+// deploys leave it alone. It runs once when it is made: Fly's cycle begins with a machine's first start
+// (Fly's docs of fly machine run). Afterwards nobody starts it but Fly's clock, so whether it runs proves
+// nothing.
 func (d *decider) schedule(g machine.Group, have []Machine) (decision, error) {
 	if len(have) > 0 && d.ignore.covers("schedules", g.Name) {
 		return decision{group: g, config: g.Config, kept: have}, nil
@@ -26,16 +28,10 @@ func (d *decider) schedule(g machine.Group, have []Machine) (decision, error) {
 	})
 	g.Config, g.Count, g.CountIn, g.Standby = config, new(1), nil, false
 	dec, err := d.settle(g, have)
-	if err != nil {
-		return decision{}, err
-	}
-	for i := range dec.creates {
-		dec.creates[i].SkipLaunch = true
-	}
 	for i := range dec.replaces {
-		dec.replaces[i].Create.SkipLaunch = true
+		dec.replaces[i].Create.SkipLaunch = false
 	}
-	return dec, nil
+	return dec, err
 }
 
 // decideSchedules decides on all schedules, and on machines of those that the manifest has no more.
