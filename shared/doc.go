@@ -20,6 +20,9 @@
 //	catalog      Entry, Route      which apps and trees a push concerns                no I/O
 //	machine      Target            translate a manifest into what Fly should hold      no I/O
 //	plan         Observed, Plan    diff and order                                      no I/O
+//	adopt        Draft             draft the manifest of an app that runs already      no I/O
+//	secret       Resolver          resolve the values that a manifest refers to        sops
+//	probe        Probe             ask an address from outside                         HTTP
 //	source       Tree              resolve, fetch, digest                              Git, disk
 //	image        Builder           resolve, build, push                                registries
 //	queue        Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
@@ -30,12 +33,12 @@
 //
 // # Rules
 //
-// Imports go strictly down: job manifest < catalog machine < plan < source image queue fly launch <
-// deploy < dispatcher runner < cmd. Each client library has one owner (flaps fly, go-redis queue,
-// go-git source, go-containerregistry image, go-github dispatcher). The dispatcher's binary links
-// neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a
-// slow disk; cmd/flycd links neither BuildKit nor sops, so that go run compiles in a minute.
-// Simulators are importable only from tests and from the local mode.
+// Imports go strictly down: job manifest < catalog machine < plan < adopt secret probe source image
+// queue fly launch < deploy < dispatcher runner < cmd. Each client library has one owner (flaps
+// fly, go-redis queue, go-git source, go-containerregistry image, go-github dispatcher). The
+// dispatcher's binary links neither fly-go, go-git, manifest nor deploy, nor a template engine, so
+// that it wakes fast from a slow disk; cmd/flycd links neither BuildKit nor sops, so that go run
+// compiles in a minute. Simulators are importable only from tests and from the local mode.
 //
 // # Invariants
 //
@@ -46,6 +49,8 @@
 //	                                                  FirstPushToAnEmptyRedisIsLaunched, WedgedFlyDoesNotHoldTheAnswer
 //	 2  at least once, idempotent         launch      NoFaultMakesASecondMachine, ConflictIsAdoptedWithoutTheList
 //	                                      queue       MachineThatComesLateIsRefused, ReplayAnswersTheSame
+//	                                      fly         EveryFaultAtEveryCallEndsWellOrIsRepaired
+//	                                      deploy      KilledAfterAnyCallGoesOn, AnyFaultAtAnyCallIsOutlived
 //	 3  one deployer of an app at a time  queue       NewJobParksWhileAnotherIsActive, SilentHolderLosesJob
 //	                                      fly         LeasedAppIsRefusedToOthers, WhoWaitsReadsAgain,
 //	                                                  UpdateCarriesNonceAndVersion, NoWriteStartsThatTrustCannotOutlast
@@ -63,13 +68,20 @@
 //	                                                  UnreadableListEndsNothing
 //	 7  a partial read shrinks nothing    deploy      PartialReadShrinksNothing, SyncThatCrashedIsRepairedByRunningAgain
 //	                                      runner      PrunedAndAddedAgain, DestroyLooksAgainUnderTheLease
+//	                                      plan        NothingIsLostWithoutAConfirmation
 //	 8  success is proven                 plan        ProofFailsWhereOneThingIsWrong
 //	                                      fly         ProofFailsUnlessAllOfItIsTrue
 //	                                      deploy      DriftIsMendedWithoutRelease
-//	 9  no secret is seen                 runner      NoSecretIsTold
+//	 9  no secret is seen                 cmd         NoSecretIsLeftBehind, NoSecretIsInAnError, NoSecretIsInAPlan,
+//	                                                  NoSecretIsHandedToRunners
+//	                                      runner      NoSecretIsTold
+//	                                      secret      WhatSopsSaysIsNotRepeated, SopsSeesItsKeysAndNothingElse,
+//	                                                  AppsReadOnlyWhatTheyMayOfTheEnvironment, MACsAreEqualOnlyForEqualSecrets
+//	                                      fly         ValuesAreHiddenHoweverTheyAreWritten, NoErrorTellsASecret
 //	                                      manifest    RawSecretsAreSeenNowhere, SecretShowsItselfNowhere
-//	                                      cmd         NoSecretIsHandedToRunners
+//	                                      probe       SecretsOfAnAddressAreNotTold
 //	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
+//	                                      deploy      UnchangedSecretCostsNothing
 //	11  bad input stops nobody            runner      BadAppsStopNobody, PanicEndsOneJob
 //	                                      queue       PoisonNeverBlocks
 //	                                      deploy      RejectedWithASentence
