@@ -18,7 +18,7 @@ func TestSchedulesHaveOneMachineEach(t *testing.T) {
 		t.Fatalf("%d machines", len(a.o.Machines))
 	}
 	m := a.o.Machines[1]
-	if c := m.Config; m.Name != "shop-clean-ams-0" || m.State != "stopped" || c.Schedule != "daily" || c.Metadata[plan.MetaSchedule] != "clean" ||
+	if c := m.Config; m.Name != "shop-clean-ams-0" || m.State != "started" || c.Schedule != "daily" || c.Metadata[plan.MetaSchedule] != "clean" ||
 		c.Metadata["fly_process_group"] != "" || c.Metadata["fly_platform_version"] != "" || len(c.Services) != 0 || c.Restart.Policy != "no" || c.Image != want.Image {
 		t.Errorf("the machine of a schedule is %s, %s, %+v", m.Name, m.State, c)
 	}
