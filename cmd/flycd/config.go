@@ -14,6 +14,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"gopkg.in/yaml.v3"
 
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/secret"
 )
 
@@ -44,7 +45,9 @@ type config struct {
 	MaxRunners    int      `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once"`
 	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes"`
 	DigestKeyFile string   `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
-	PGPKey        string   `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP; for age it is SOPS_AGE_KEY"`
+	AgeKey        string   `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
+	PGPKey        string   `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP"`
+	PGPKeyFile    string   `env:"FLYCD_PGP_KEY_FILE,file" help:"a file that holds FLYCD_PGP_KEY"`
 	Passphrase    string   `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
 	SecretsAllow  string   `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
@@ -75,6 +78,7 @@ func readConfig() (config, error) {
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
+		{&cfg.PGPKey, &cfg.PGPKeyFile},
 	} {
 		if *f.value == "" {
 			*f.value = strings.TrimSpace(*f.file)
@@ -99,8 +103,9 @@ func settingError(err error) error {
 }
 
 // secrets finds the values of secrets in a person's environment, and with a person's own keys.
-func secrets() secret.Resolver {
+func (c config) secrets() secret.Resolver {
 	r := secret.Environment(os.Environ())
+	r.PGP = manifest.NewSecret(c.PGPKey)
 	r.Home, _ = os.UserHomeDir() // without one there are no keys of one's own
 	return r
 }

@@ -27,7 +27,7 @@ func (c *cli) deployer(ctx context.Context, git *source.Client) (*deploy.Deploye
 	images := c.registry(token)
 	return &deploy.Deployer{
 		Fly: client, Source: git, Images: images, Builder: c.builder(token, images),
-		Secrets: secrets(), DigestKey: manifest.NewSecret(c.cfg.DigestKey),
+		Secrets: c.cfg.secrets(), DigestKey: manifest.NewSecret(c.cfg.DigestKey),
 		Org: c.cfg.Org, Log: c.log, Now: time.Now,
 	}, nil
 }

@@ -41,7 +41,9 @@ type config struct {
 
 	DigestKey     string `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes"`
 	DigestKeyFile string `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
-	PGPKey        string `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP; for age it is SOPS_AGE_KEY"`
+	AgeKey        string `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
+	PGPKey        string `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP"`
+	PGPKeyFile    string `env:"FLYCD_PGP_KEY_FILE,file" help:"a file that holds FLYCD_PGP_KEY"`
 	Passphrase    string `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
 	SecretsAllow  string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
@@ -69,6 +71,7 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.GitTokens, &cfg.GitTokensFile},
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
+		{&cfg.PGPKey, &cfg.PGPKeyFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
 	} {
 		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
@@ -176,7 +179,7 @@ func (t tokens) Credential(_ context.Context, repo string) (source.Credential, e
 
 // secrets are the values that never reach a log.
 func (c config) secrets() []string {
-	all := []string{c.APIToken, c.RedisURL, c.NextToken, c.DigestKey, c.PGPKey, c.Passphrase}
+	all := []string{c.APIToken, c.RedisURL, c.NextToken, c.DigestKey, c.AgeKey, c.PGPKey, c.Passphrase}
 	t, _ := c.tokens() // judged before
 	for _, token := range t {
 		all = append(all, token)

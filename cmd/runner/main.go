@@ -92,6 +92,8 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 	auth, _ := cfg.tokens()
 	level, _ := cfg.level()
 	git := &source.Client{Auth: auth, NoFolders: true}
+	secrets := secret.Environment(e.vars)
+	secrets.PGP = manifest.NewSecret(cfg.PGPKey)
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(cfg.Job), Attempt: cfg.Attempt, Machine: cfg.Machine, Deadline: cfg.Deadline,
 		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
@@ -99,7 +101,7 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: image.Registry{Logins: cfg.logins()}, Builder: builder, Index: q,
 			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
-			Secrets: secret.Environment(e.vars), DigestKey: manifest.NewSecret(cfg.DigestKey),
+			Secrets: secrets, DigestKey: manifest.NewSecret(cfg.DigestKey),
 			Now: time.Now,
 		},
 	}
