@@ -21,6 +21,7 @@ const (
 // conclude notes that the app is as intended, and the fingerprint that the next deploy compares with.
 func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 	w.observed, w.outcome = o, outcome
+	w.warnings = append(w.warnings, w.decision.Notes...)
 	w.pending, w.secretSum = pendingOf(o, w.target.Certs), w.envSum(w.target.App, secret.EnvOf(w.entry.App))
 	// an app whose manifest lies in another repository has more commits than the one that is recorded
 	if w.configAt.Hash != "" && w.entry.Repo == "" && len(w.target.Addons) == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/secret"
@@ -58,21 +59,8 @@ func (w *work) wantedSecrets() []plan.WantedSecret {
 		}
 	}
 	for _, a := range w.target.Addons {
-		if a.From != "" {
-			w.attach(a.Secret, w.values[a.From])
-			all[a.Secret] = w.wantedSecret(a.Secret)
-			continue
-		}
-		i := slices.IndexFunc(w.observed.Addons, func(o plan.Addon) bool { return o.Type == a.Type && o.Name == a.Name })
-		if i < 0 {
-			continue
-		}
-		for name, value := range w.observed.Addons[i].Values {
-			w.attach(name, value)
-			all[name] = w.wantedSecret(name)
-		}
-		if w.observed.Addons[i].Values == nil && a.Secret != "" {
-			all[a.Secret] = plan.WantedSecret{Name: a.Secret, Unknown: true}
+		for _, want := range w.addonSecrets(a) {
+			all[want.Name] = want
 		}
 	}
 	out := make([]plan.WantedSecret, 0, len(all))
@@ -80,6 +68,27 @@ func (w *work) wantedSecrets() []plan.WantedSecret {
 		out = append(out, all[name])
 	}
 	return out
+}
+
+// addonSecrets are those that attach an add-on. Their values come from where it is run, are told by Fly, or
+// cannot be had; those of one that is about to be made will be told when it is there.
+func (w *work) addonSecrets(a machine.Addon) []plan.WantedSecret {
+	if a.From != "" {
+		w.attach(a.Secret, w.values[a.From])
+	}
+	i := slices.IndexFunc(w.observed.Addons, func(o plan.Addon) bool { return o.Type == a.Type && o.Name == a.Name })
+	if i >= 0 {
+		for name, value := range w.observed.Addons[i].Values {
+			w.attach(name, value)
+		}
+	}
+	var all []plan.WantedSecret
+	for _, name := range plan.SecretsOf(a) {
+		if want := w.wantedSecret(name); !want.Unknown || a.From == "" || w.holds(name) {
+			all = append(all, want)
+		}
+	}
+	return all
 }
 
 // holds reports whether the app has the secret.

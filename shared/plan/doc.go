@@ -46,8 +46,8 @@
 // by for, in FLY_STANDBY_FOR too, which flyctl loses.
 //
 // A schedule is a group of one machine with metadata flycd_schedule and neither process group nor
-// platform version, so that flyctl's deploys leave it alone. It is made and updated without being
-// started, and whether it runs proves nothing. A machine whose schedule the manifest has no more goes.
+// platform version, so that flyctl's deploys leave it alone. It runs once when it is made, and is updated
+// without being started; whether it runs proves nothing. A machine whose schedule the manifest has no more goes.
 //
 // # Volumes
 //
@@ -71,7 +71,9 @@
 // the machine got it. A secret is unchanged if one machine of the app has the wanted MAC with the digest that Fly
 // shows now; otherwise it is set (also after somebody set it by hand). A machine whose seal differs is
 // updated, which restarts it, in the same stages as all other changes. Without FLYCD_DIGEST_KEY there are
-// no MACs, and a secret is unchanged while flycd_digest is. Fly's digest of a secret that is about to be
+// no MACs, and a secret is unchanged while flycd_digest is. A value that cannot be had (a bucket's keys, which
+// Fly tells once) is unchanged while Fly's digest is. Either way the seal keeps the MAC that it had. Where such a
+// value is on no app any more, the plan is refused. Fly's digest of a secret that is about to be
 // set is not known; the seal of the plan then says MAC.?, and whoever applies it observes behind that stage and
 // asks Diff again with Intent.After.
 //

@@ -66,14 +66,15 @@ func decideSecrets(o Observed, want Intent, have []Machine) (secrets, error) {
 	for _, w := range want.Secrets {
 		wanted[w.Name] = w
 	}
+	if err := s.refuseLost(o, wanted); err != nil {
+		return secrets{}, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if s.ignore.covers("secrets", name) {
 			s.leave(wanted[name])
 			continue
 		}
-		if err := s.decide(wanted[name], len(newAddons(o, want)) > 0); err != nil {
-			return secrets{}, err
-		}
+		s.decide(wanted[name])
 	}
 	if want.Target.PruneSecrets {
 		s.prune(wanted)
@@ -90,20 +91,40 @@ func (s *secrets) leave(w WantedSecret) {
 
 // decide is about one secret. Its value is the same if a machine got it with the same MAC and Fly has
 // shown the same digest since.
-func (s *secrets) decide(w WantedSecret, addons bool) error {
+func (s *secrets) decide(w WantedSecret) {
 	digest, exists := s.digests[w.Name]
+	entry, same := s.unchanged(w, digest)
 	switch {
 	case slices.Contains(s.want.Given, w.Name):
 		s.seal[w.Name] = sealEntry{w.mac(), first(digest, unknownDigest)}
-	case w.Unknown && exists:
-		s.seal[w.Name] = sealEntry{s.knownMAC(w.Name, digest), digest}
-	case w.Unknown && !addons:
-		return refused("secret %s is not set on the app, and Fly told its value only once, when its service was made: set it by hand (fly secrets set %s=…), or destroy the service and let FlyCD make another", w.Name, w.Name)
-	case exists && (s.idle || s.unchanged(w, digest)):
+	case exists && same:
+		s.seal[w.Name] = entry
+	case exists && (w.Unknown || s.idle):
 		s.seal[w.Name] = sealEntry{w.mac(), digest}
 	default:
 		s.step.Set = append(s.step.Set, w.Name)
 		s.seal[w.Name] = sealEntry{w.mac(), unknownDigest}
+	}
+}
+
+// refuseLost refuses a service whose secrets the app lacks and Fly does not tell again.
+func (s *secrets) refuseLost(o Observed, wanted map[string]WantedSecret) error {
+	coming := newAddons(o, s.want)
+	for _, a := range s.want.Target.Addons {
+		if a.From != "" || slices.Contains(coming, a) {
+			continue
+		}
+		var lost []string
+		for _, name := range SecretsOf(a) {
+			if _, exists := s.digests[name]; wanted[name].Unknown && !exists && !slices.Contains(s.want.Given, name) && !s.ignore.covers("secrets", name) {
+				lost = append(lost, name)
+			}
+		}
+		if len(lost) > 0 {
+			return refused("addons: %s %s is there, and the app lacks its secrets %s, which Fly told only once, when the service was made: "+
+				"set them by hand (fly secrets set %s=… -a %s), or destroy the service and let FlyCD make another",
+				a.Type, a.Name, strings.Join(lost, ", "), strings.Join(lost, "=… "), s.want.Target.App)
+		}
 	}
 	return nil
 }
@@ -122,25 +143,20 @@ func (w WantedSecret) mac() string {
 	return w.MAC
 }
 
-// unchanged wants one machine that got the value. Without a MAC the app's digest has to speak for it.
-func (s *secrets) unchanged(w WantedSecret, digest string) bool {
-	return slices.ContainsFunc(s.sealed, func(m Machine) bool {
-		if w.MAC == "" && m.GetMetadataByKey(MetaDigest) != s.want.Metadata[MetaDigest] {
-			return false
-		}
-		e, ok := parseSeal(m.GetMetadataByKey(MetaSecrets))[w.Name]
-		return ok && e == sealEntry{w.MAC, digest}
-	})
-}
-
-// knownMAC keeps what was known of a value when it could be had.
-func (s *secrets) knownMAC(name, digest string) string {
+// unchanged finds a machine that got the value, and gives what it says of it. Where no MAC can be had, the
+// app's digest has to speak for the value, and where the value itself cannot be had, Fly's digest alone. What
+// was known of it then stays in the seal.
+func (s *secrets) unchanged(w WantedSecret, digest string) (sealEntry, bool) {
 	for _, m := range s.sealed {
-		if e, ok := parseSeal(m.GetMetadataByKey(MetaSecrets))[name]; ok && e.digest == digest {
-			return e.mac
+		e, ok := parseSeal(m.GetMetadataByKey(MetaSecrets))[w.Name]
+		if !ok || e.digest != digest {
+			continue
+		}
+		if w.Unknown || e.mac == w.MAC && w.MAC != "" || w.MAC == "" && m.GetMetadataByKey(MetaDigest) == s.want.Metadata[MetaDigest] {
+			return e, true
 		}
 	}
-	return unknownMAC
+	return sealEntry{}, false
 }
 
 // prune removes what is neither listed nor an add-on's.
@@ -155,15 +171,22 @@ func (s *secrets) prune(wanted map[string]WantedSecret) {
 // addons reports whether an add-on brings the secret.
 func (s *secrets) addons(name string) bool {
 	for _, a := range s.want.Target.Addons {
-		if a.Secret == name || a.From == name || a.Type == "tigris" && slices.Contains(tigrisSecrets(), name) {
+		if a.From == name || slices.Contains(SecretsOf(a), name) {
 			return true
 		}
 	}
 	return false
 }
 
-func tigrisSecrets() []string {
-	return []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "BUCKET_NAME"}
+// SecretsOf gives the names of the secrets that attach a service, sorted.
+func SecretsOf(a machine.Addon) []string {
+	switch {
+	case a.Type == "tigris":
+		return []string{"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "BUCKET_NAME"}
+	case a.Secret == "":
+		return nil
+	}
+	return []string{a.Secret}
 }
 
 // counts reports whether a machine that FlyCD has not deployed yet must get the seal: a listed secret

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,10 +118,34 @@ func TestUnknownSecretStays(t *testing.T) {
 	if p := mustDiff(t, a.o, want); !p.Empty() {
 		t.Errorf("it changes: %v", p.Summary())
 	}
-	want.Secrets = append(want.Secrets, plan.WantedSecret{Name: "GONE", Unknown: true})
+}
+
+// TestSecretsThatFlyToldOnceAreMissed holds for those of a service that is there.
+func TestSecretsThatFlyToldOnceAreMissed(t *testing.T) {
+	a, want := withSecrets(t)
+	bucket := intent(t, worker+"machines: {count: 2}\naddons: [{type: tigris, name: files}]\n")
+	bucket.Metadata, bucket.Secrets = want.Metadata, append(slices.Clone(want.Secrets), plan.WantedSecret{Name: "AWS_REGION", Unknown: true})
+	a.o.Addons = []plan.Addon{{Type: "tigris", Name: "files", Ready: true}}
 	var refused *plan.Refused
-	if _, err := plan.Diff(a.o, want); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "fly secrets set GONE=") {
+	if _, err := plan.Diff(a.o, bucket); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "tigris files") || !strings.Contains(refused.Reason, "fly secrets set AWS_REGION=") {
 		t.Errorf("got %v", err)
+	}
+	a.o.Addons = nil
+	if p := mustDiff(t, a.o, bucket); !slices.Contains(p.Summary(), "set secrets: AWS_REGION") {
+		t.Errorf("with a service that is about to be made the plan is %v", p.Summary())
+	}
+}
+
+// TestValuesThatCannotBeComparedStay holds for whoever looks without the key, as a plan on another computer does.
+func TestValuesThatCannotBeComparedStay(t *testing.T) {
+	a, want := withSecrets(t)
+	want.Secrets = []plan.WantedSecret{{Name: "TOKEN"}, {Name: "KEY", Unknown: true}}
+	if p := mustDiff(t, a.o, want); !p.Empty() {
+		t.Errorf("without a key the plan is %v", p.Summary())
+	}
+	want.Metadata = map[string]string{plan.MetaDigest: "another"}
+	if got := plan.Line(stepsOf(mustDiff(t, a.o, want))[0]); got != "set secrets: TOKEN" {
+		t.Errorf("another digest begins with %q", got)
 	}
 }
 
