@@ -22,7 +22,8 @@
 // that came back under another nonce, ends the change: ErrUntrusted. Updates also carry
 // current_version, so that one that comes late finds another version, and machines are created under
 // a name that Fly holds unique, so that one that comes twice collides. A dead deployer's leases run
-// out by themselves, and Begin waits longer than that. While a machine is leased Fly's proxy does not
+// out by themselves, and Begin waits longer than that; who lives gives back also what was granted after
+// it stopped waiting. While a machine is leased Fly's proxy does not
 // start it: leases are short and always given back.
 //
 // # Writes whose answer is lost

@@ -117,21 +117,25 @@ func (c *Client) trust(start time.Time) time.Time {
 var errGone = errors.New("machine is gone")
 
 // lease takes the lease of a machine and waits while somebody else has it, up to LeaseWait. It does
-// nothing where the lease is held already.
+// nothing where the lease is held already. No answer is given up when that time, or ctx, ends: a lease
+// that is granted later would be nobody's until it runs out.
 func (ch *Change) lease(ctx context.Context, id string) error {
 	if _, held := ch.leases.nonce(id); held {
 		return nil
 	}
-	c, op := ch.client, fmt.Sprintf("lease machine %s of %s", id, ch.app)
+	c, op, asked := ch.client, fmt.Sprintf("lease machine %s of %s", id, ch.app), context.WithoutCancel(ctx)
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
 	wait, cancel := context.WithTimeout(ctx, c.options.LeaseWait)
 	defer cancel()
 	var holder string
 	for pause := c.options.Poll / 2; ; pause = min(2*pause, 2*c.options.Poll) {
-		err := ch.leaseOnce(wait, id)
+		err := ch.leaseOnce(asked, id)
 		if err == nil {
 			return nil
 		}
-		switch fateOf(wait, err) {
+		switch fateOf(asked, err) {
 		case missing:
 			return errGone
 		case forbidden, invalid:

@@ -258,3 +258,43 @@ func TestFailedBeginGivesLeasesBack(t *testing.T) {
 	}
 	_ = third.Close()
 }
+
+// A lease that is asked for is awaited and given back, although nobody waits for it any more: one that was
+// granted to a request that was given up would keep everybody out until it runs out.
+func TestLeaseThatWasAskedForIsNotLeftBehind(t *testing.T) {
+	slow := flysim.Fault{Match: flysim.Match{Method: http.MethodPost, Path: "*/lease"}, Do: flysim.Effect{DelayMS: 300, After: true}}
+	free := func(w *world) {
+		t.Helper()
+		for _, m := range w.sim.State().Apps[0].Machines {
+			if m.Lease != nil {
+				t.Errorf("machine %s is leased until %+v", m.ID, m.Lease)
+			}
+		}
+	}
+	t.Run("the time to wait is over", func(t *testing.T) {
+		w := deployed(t, flysim.Options{})
+		if err := w.sim.SetFaults(slow); err != nil {
+			t.Fatal(err)
+		}
+		ch, err := w.client(t, func(o *Options) { o.LeaseWait = 50 * time.Millisecond }).Begin(t.Context(), testApp, plan.Scope{})
+		if err != nil {
+			t.Fatalf("%v, want the lease that came late", err)
+		}
+		if err := ch.Close(); err != nil {
+			t.Error(err)
+		}
+		free(w)
+	})
+	t.Run("told to stop", func(t *testing.T) {
+		w := deployed(t, flysim.Options{})
+		if err := w.sim.SetFaults(slow); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		if _, err := w.client(t).Begin(ctx, testApp, plan.Scope{}); err == nil {
+			t.Error("begun although the context has ended")
+		}
+		free(w)
+	})
+}
