@@ -153,6 +153,7 @@ func (c *chaos) checkMachine(a *chaosApp, state queue.AppState, m flysim.Machine
 	}
 	if got := config.Env["GREETING"]; got != a.greeting {
 		c.t.Errorf("%s says %q, the newest manifest %q", a.name, got, a.greeting)
+		c.tell(a)
 	}
 	if got := m.Metadata["flycd_digest"]; got != state.Digest || got == "" {
 		c.t.Errorf("%s: digest %q on the machine, %q in Redis", a.name, got, state.Digest)
