@@ -35,8 +35,9 @@ type helloApp struct {
 }
 
 // appBench is a world with hello, whose manifest commit adds a text to.
-func appBench(t *testing.T, o flysim.Options) helloApp {
-	b := newBench(t, o)
+func appBench(t *testing.T) helloApp {
+	t.Helper()
+	b := newBench(t, flysim.Options{})
 	b.deployer.DigestKey = manifest.NewSecret("the key of the test")
 	b.deployer.Secrets.Env = map[string]string{"API_KEY": "first-api-key"}
 	img := b.Image("hello:1")
@@ -70,12 +71,12 @@ func (a helloApp) rests(t *testing.T) {
 	}
 }
 
-// secrets gives the digests of the app's secrets.
-func (b *bench) secrets(app string) map[string]string {
+// secrets gives the digests of hello's secrets.
+func (b *bench) secrets() map[string]string {
 	out := map[string]string{}
 	for _, a := range b.Sim.State().Apps {
 		for _, s := range a.Secrets {
-			if a.Name == app {
+			if a.Name == "hello" {
 				out[s.Name] = s.Digest
 			}
 		}
@@ -128,13 +129,13 @@ func bucketSecrets() []string {
 }
 
 func TestAddonsAreMadeAttachedAndLeftAlone(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit(apiKey + threeAddons)
 	a.expect(a.run(), job.Created)
 	if got := a.services(); !slices.Equal(got, []string{"hello-db", "hello-files", "hello-redis"}) {
 		t.Errorf("services %v", got)
 	}
-	have := a.secrets("hello")
+	have := a.secrets()
 	for _, name := range append(bucketSecrets(), "API_KEY", "DB_URL", "REDIS_URL") {
 		if have[name] == "" {
 			t.Errorf("secret %s is not set; there are %v", name, have)
@@ -145,18 +146,18 @@ func TestAddonsAreMadeAttachedAndLeftAlone(t *testing.T) {
 
 // Fly tells a bucket's keys once. Other secrets and machines do not care.
 func TestAddonThatTellsOnceLeavesOtherSecretsAlone(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit(apiKey + threeAddons + "machines: {count: 2}\n")
 	a.expect(a.run(), job.Created)
 	a.rests(t)
-	before := a.secrets("hello")
+	before := a.secrets()
 	a.deployer.Secrets.Env["API_KEY"] = "second-api-key"
 	a.FlyRequests.Reset()
 	a.expect(a.run(), job.Updated)
 	if n, m := a.secretWrites(), a.machineWrites(); n != 1 || m != 2 {
 		t.Errorf("another value set secrets %d times and updated machines %d times, want 1 and 2", n, m)
 	}
-	for name, digest := range a.secrets("hello") {
+	for name, digest := range a.secrets() {
 		if (before[name] != digest) != (name == "API_KEY") {
 			t.Errorf("secret %s has digest %s, and had %s", name, digest, before[name])
 		}
@@ -173,7 +174,7 @@ func TestAddonThatTellsOnceLeavesOtherSecretsAlone(t *testing.T) {
 
 // Without a key there are no MACs.
 func TestAddonsWithoutDigestKeyAreLeftAlone(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.deployer.DigestKey = manifest.Secret{}
 	a.commit(apiKey + threeAddons)
 	a.expect(a.run(), job.Created)
@@ -181,18 +182,18 @@ func TestAddonsWithoutDigestKeyAreLeftAlone(t *testing.T) {
 }
 
 func TestServiceRunElsewhereIsAttached(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.deployer.Secrets.Env["CACHE"] = "redis://elsewhere:6379"
 	a.commit("secrets: [{name: CACHE, type: env}]\naddons: [{type: redis, url_secret: CACHE}]\n")
 	a.expect(a.run(), job.Created)
-	have := a.secrets("hello")
+	have := a.secrets()
 	if have["REDIS_URL"] == "" || len(a.services()) != 0 {
 		t.Errorf("secrets %v, services %v", have, a.services())
 	}
 	a.rests(t)
 	a.deployer.Secrets.Env["CACHE"] = "redis://moved:6379"
 	a.expect(a.run(), job.Updated)
-	if now := a.secrets("hello"); now["REDIS_URL"] == have["REDIS_URL"] {
+	if now := a.secrets(); now["REDIS_URL"] == have["REDIS_URL"] {
 		t.Error("the new address was not attached")
 	}
 	a.rests(t)
@@ -200,7 +201,7 @@ func TestServiceRunElsewhereIsAttached(t *testing.T) {
 
 // The keys of a bucket die with the deployer that made it. What helps is said.
 func TestKilledBeforeBucketsKeysAreSetSaysWhatHelps(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit(apiKey + "addons: [{type: tigris, name: hello-files}]\n")
 	req := jobOf("the one", "hello", a.tree, job.Result{})
 	for calls := int64(1); len(a.services()) == 0; calls++ {
@@ -208,7 +209,7 @@ func TestKilledBeforeBucketsKeysAreSetSaysWhatHelps(t *testing.T) {
 		life.last(func(ctx context.Context) { _, _ = doomed.Deploy(ctx, req) })
 		a.Sim.Advance(time.Minute)
 	}
-	if len(a.secrets("hello")) != 0 {
+	if len(a.secrets()) != 0 {
 		t.Fatal("secrets were set already")
 	}
 	res, err := a.deployer.Deploy(t.Context(), req)
@@ -225,7 +226,7 @@ func TestKilledBeforeBucketsKeysAreSetSaysWhatHelps(t *testing.T) {
 
 // Somebody who sets the keys by hand helps too.
 func TestKeysThatWereSetByHandAreTaken(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.ask(`mutation($input: CreateAddOnInput!) { createAddOn(input: $input) { addOn { id } } }`,
 		map[string]any{"input": map[string]any{"organizationId": a.orgID(), "name": "hello-files", "type": "tigris"}})
 	a.commit("addons: [{type: tigris, name: hello-files}]\n")
@@ -274,7 +275,7 @@ func (b *bench) setByHand(app string, values map[string]any) {
 }
 
 func TestAddonGoesOnlyOnAPersonsWord(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	all := []string{"hello-db", "hello-files", "hello-redis"}
 	a.commit(threeAddons)
 	a.expect(a.run(), job.Created)
@@ -307,10 +308,10 @@ func TestAddonGoesOnlyOnAPersonsWord(t *testing.T) {
 }
 
 func TestRotatedAddressIsSetAgain(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit("machines: {count: 2}\n" + threeAddons)
 	a.expect(a.run(), job.Created)
-	before := a.secrets("hello")
+	before := a.secrets()
 	a.ask(`mutation($input: ResetAddOnPasswordInput!) { resetAddOnPassword(input: $input) { addOn { id } } }`,
 		map[string]any{"input": map[string]any{"name": "hello-redis", "provider": "upstash_redis"}})
 	a.FlyRequests.Reset()
@@ -318,7 +319,7 @@ func TestRotatedAddressIsSetAgain(t *testing.T) {
 	if n, m := a.secretWrites(), a.machineWrites(); n != 1 || m != 2 {
 		t.Errorf("set secrets %d times and updated machines %d times, want 1 and 2", n, m)
 	}
-	for name, digest := range a.secrets("hello") {
+	for name, digest := range a.secrets() {
 		if (before[name] != digest) != (name == "REDIS_URL") {
 			t.Errorf("secret %s has digest %s, and had %s", name, digest, before[name])
 		}
@@ -327,7 +328,7 @@ func TestRotatedAddressIsSetAgain(t *testing.T) {
 }
 
 func TestBucketOfSomebodyElseIsRejected(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit("org: others\nsource: {type: image, image: " + a.Image("other:1") + "}\n")
 	a.Repo("foreign") // somebody else's app holds the bucket
 	other := a.Repo("others")
@@ -346,13 +347,13 @@ func TestBucketOfSomebodyElseIsRejected(t *testing.T) {
 }
 
 func TestSecretsPruneLeavesTheAddonsSecrets(t *testing.T) {
-	a := appBench(t, flysim.Options{})
+	a := appBench(t)
 	a.commit(apiKey + threeAddons)
 	a.expect(a.run(), job.Created)
 	a.setByHand("hello", map[string]any{"STRAY": "x"})
 	a.commit(apiKey + threeAddons + "secrets_prune: true\n")
 	a.expect(a.run(), job.Updated)
-	have := a.secrets("hello")
+	have := a.secrets()
 	if have["STRAY"] != "" || len(have) != 8 {
 		t.Errorf("secrets %v", have)
 	}
