@@ -153,21 +153,28 @@ func (w *work) success() job.Outcome {
 	if w.decision.Empty() && len(w.earlier()) == 0 {
 		return job.Unchanged
 	}
-	if w.marks.release == 1 && !w.seal.foreign && !w.mends() {
+	if w.marks.release == 1 && !w.seal.foreign && !w.mends() && !w.done() {
 		return job.Created
 	}
 	return job.Updated
 }
 
-// mends reports whether the job changes machines that were there before it.
+// done reports whether an earlier job had deployed the app: what is made then makes up for what was lost.
+func (w *work) done() bool { return w.req.Last.Outcome.Done() && !w.intent.First }
+
+// mends reports whether the job changes, or takes away, machines that were there before it.
 func (w *work) mends() bool {
 	if slices.ContainsFunc(w.earlier(), func(m plan.Machine) bool { return metaOf(m, plan.MetaPrevious) != "" }) {
 		return true
 	}
 	return slices.ContainsFunc(w.decision.Stages, func(st plan.Stage) bool {
 		return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
-			_, update := s.(plan.UpdateMachine)
-			return update
+			switch s.(type) {
+			case plan.UpdateMachine, plan.DestroyMachine:
+				return true
+			default:
+				return false
+			}
 		})
 	})
 }
