@@ -26,15 +26,28 @@ func (ch *Change) Look(ctx context.Context) (plan.Observed, error) {
 		o.Secrets = nil
 	}
 	ch.mu.Lock()
-	o.Volumes = ch.withMade(o.Volumes)
-	slices.SortFunc(o.Volumes, func(a, b flygo.Volume) int { return cmp.Compare(a.ID, b.ID) })
-	ch.observed, ch.volumes, ch.ips = o, o.Volumes, o.IPs
+	ch.volumes, ch.ips = ch.withMade(o.Volumes), o.IPs
+	slices.SortFunc(ch.volumes, func(a, b flygo.Volume) int { return cmp.Compare(a.ID, b.ID) })
+	o.Volumes = ch.released(ch.volumes)
+	ch.observed = o
 	ch.mu.Unlock()
 	ch.noteCerts(o)
 	if err := ch.settle(ctx); err != nil {
 		return plan.Observed{}, err
 	}
 	return ch.Observed(), nil
+}
+
+// released shows volumes as free whose machine this change destroyed: it may still be on its way out. The
+// caller holds mu.
+func (ch *Change) released(list []flygo.Volume) []flygo.Volume {
+	out := slices.Clone(list)
+	for i, v := range out {
+		if v.AttachedMachine != nil && ch.gone[*v.AttachedMachine] {
+			out[i].AttachedMachine = nil
+		}
+	}
+	return out
 }
 
 // current mends a list of machines that trails behind what this change did: without what it

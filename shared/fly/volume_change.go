@@ -146,12 +146,29 @@ func (e *volumeDestruction) seen(ctx context.Context, fresh bool) (bool, error) 
 	return !there, nil
 }
 
+// free looks, and waits for a machine that this change destroyed to let go of the volume.
+func (e *volumeDestruction) free(ctx context.Context) (v flygo.Volume, there bool, err error) {
+	c := e.ch.client
+	for end := c.options.Now().Add(c.options.Lag); ; {
+		if err := e.ch.lookAtVolumes(ctx); err != nil {
+			return v, false, err
+		}
+		v, there = e.ch.volume(e.want.ID)
+		if !there || v.AttachedMachine == nil || !e.ch.destroyed(*v.AttachedMachine) || !c.options.Now().Before(end) {
+			return v, there, nil
+		}
+		if err := sleep(ctx, c.options.Poll); err != nil {
+			return v, there, err
+		}
+	}
+}
+
 // do looks before it destroys: nothing can bring a volume back.
 func (e *volumeDestruction) do(ctx context.Context) error {
-	if err := e.ch.lookAtVolumes(ctx); err != nil {
+	v, there, err := e.free(ctx)
+	if err != nil {
 		return err
 	}
-	v, there := e.ch.volume(e.want.ID)
 	if there && v.IsAttached() {
 		return &problem{fmt.Sprintf("%s: not started: a machine has it", e), nil}
 	}
