@@ -102,17 +102,18 @@ func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 				return b, jobOf("the one", "shop", tree, b.last["shop"])
 			}
 			b, req := prepare(t)
-			runs := b.commands("shop", "fly_app_release_command")
+			runs := b.released()
 			whole, life := b.mortal(never)
 			if res, err := whole.Deploy(t.Context(), req); err != nil || !res.Outcome.Done() {
 				t.Fatalf("%+v, %v", res, err)
 			}
 			want, calls := b.shape("shop"), life.seen.Load()
-			runs = b.commands("shop", "fly_app_release_command") - runs
+			runs = b.released() - runs
 			for n := int64(1); n <= calls; n += int64(thin()) {
 				all.run(t, fmt.Sprint("call ", n), func(t *testing.T) {
+					t.Helper()
 					b, req := prepare(t)
-					before := b.commands("shop", "fly_app_release_command")
+					before := b.released()
 					doomed, life := b.mortal(n)
 					life.last(func(ctx context.Context) { _, _ = doomed.Deploy(ctx, req) })
 					b.Sim.Advance(time.Minute) // the dead one's leases run out
@@ -123,7 +124,7 @@ func TestKilledAfterAnyCallGoesOn(t *testing.T) {
 					if got := b.shape("shop"); got != want {
 						t.Errorf("killed after call %d of %d\n%s\nwant\n%s", n, calls, got, want)
 					}
-					if got := b.commands("shop", "fly_app_release_command") - before; got != runs {
+					if got := b.released() - before; got != runs {
 						t.Errorf("killed after call %d: the release command ran %d times, want %d", n, got, runs)
 					}
 				})
@@ -141,6 +142,7 @@ type crowd struct {
 const crowded = 16
 
 func (c *crowd) run(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
 	if c.places == nil {
 		c.places = make(chan struct{}, crowded)
 	}

@@ -1,0 +1,182 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/probe"
+)
+
+// change makes the decision true under the leases of all the app's machines and proves it. Where
+// nothing is to be changed and everything is proven, Fly is not written to at all.
+func (w *work) change(ctx context.Context) error {
+	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
+		return w.conclude(w.observed, w.success())
+	}
+	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, w.scope())
+	if err != nil {
+		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
+	}
+	defer func() { w.discard(ctx, ch.Close()) }()
+	ch.Output = w.buildLog()
+	w.observed = ch.Observed()
+	if err := w.diff(); err != nil {
+		return err
+	}
+	outcome := w.success()
+	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
+	done, err := w.makeTrue(ctx, ch)
+	w.endRecord(ctx, err)
+	if err != nil {
+		return w.failed(ctx, ch, done, err)
+	}
+	o, err := w.settled(ctx)
+	if err != nil {
+		return err
+	}
+	return w.conclude(o, outcome)
+}
+
+// makeTrue applies the decision and proves it, from inside Fly and from outside. It gives the steps that
+// were begun.
+func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, err error) {
+	w.changes = append(w.changes, linesOf(w.decision)...)
+	if done, err = w.makeApp(ctx, ch); err != nil {
+		return done, err
+	}
+	careful := w.intent.Target.Strategy != "immediate"
+	if careful {
+		if err := w.proveEarlier(ctx, ch, w.decision); err != nil {
+			return done, err
+		}
+	}
+	begun, err := w.applyDecision(ctx, ch, careful)
+	done = append(done, begun...)
+	if err != nil {
+		return done, err
+	}
+	if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
+		return done, err
+	}
+	return done, w.verify(ctx)
+}
+
+// makeApp makes the app before all else: its releases are recorded under its name.
+func (w *work) makeApp(ctx context.Context, ch *fly.Change) ([]plan.Step, error) {
+	if w.observed.Exists {
+		return nil, nil
+	}
+	create := plan.CreateApp{App: w.target.App, Org: w.target.Org, Network: w.target.Network}
+	begun, err := w.applyStage(ctx, ch, plan.Stage{Name: "app", Steps: []plan.Step{create}})
+	if err != nil {
+		return begun, err
+	}
+	w.observed.Exists, w.observed.Org = true, create.Org
+	return begun, w.diff()
+}
+
+// mostRounds bounds how often a decision is made anew while it is applied.
+const mostRounds = 8
+
+// applyDecision applies the decision; where a stage brings about what the rest depends on, it looks and
+// decides again.
+func (w *work) applyDecision(ctx context.Context, ch *fly.Change, prove bool) (done []plan.Step, err error) {
+	for range mostRounds {
+		ch.Provide(w.values)
+		now, again := w.decision.Cut()
+		if w.marks.record.ID == "" && touchesMachines(now) {
+			if err := w.startRecord(ctx); err != nil {
+				return done, err
+			}
+			now, again = w.decision.Cut()
+		}
+		begun, err := w.applyAll(ctx, ch, now, prove)
+		done, w.intent = append(done, begun...), w.intent.After(begun)
+		if err != nil || !again {
+			return done, err
+		}
+		if w.observed, err = ch.Look(ctx); err != nil {
+			return done, err
+		}
+		if err := w.diff(); err != nil {
+			return done, err
+		}
+		w.note(linesOf(w.decision))
+	}
+	return done, fmt.Errorf("deploy %s: what was done %d times does not show on Fly; try again later", w.target.App, mostRounds)
+}
+
+// note adds lines that are new to the list of changes.
+func (w *work) note(lines []string) {
+	for _, line := range lines {
+		if !slices.Contains(w.changes, line) {
+			w.changes = append(w.changes, line)
+		}
+	}
+}
+
+// verify asks the manifest's addresses from outside. What does not answer as it should is a release that
+// failed.
+func (w *work) verify(ctx context.Context) error {
+	if err := probe.All(ctx, w.HTTP, w.entry.App.Verify); err != nil {
+		return fmt.Errorf("%w: verify: %w", fly.ErrUnproven, err)
+	}
+	return nil
+}
+
+// success tells a first release from a later one, and both from a proof that only had to be waited
+// for. What an earlier attempt at the job did is the job's.
+func (w *work) success() job.Outcome {
+	if w.decision.Empty() && len(w.earlier()) == 0 {
+		return job.Unchanged
+	}
+	if w.marks.release == 1 && !w.seal.foreign && !w.mends() && !w.done() {
+		return job.Created
+	}
+	return job.Updated
+}
+
+// done reports whether an earlier job had deployed the app: what is made then makes up for what was lost.
+func (w *work) done() bool { return w.req.Last.Outcome.Done() && !w.intent.First }
+
+// mends reports whether the job changes, or takes away, machines that were there before it.
+func (w *work) mends() bool {
+	if slices.ContainsFunc(w.earlier(), func(m plan.Machine) bool { return metaOf(m, plan.MetaPrevious) != "" }) {
+		return true
+	}
+	return slices.ContainsFunc(w.decision.Stages, func(st plan.Stage) bool {
+		return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
+			switch s.(type) {
+			case plan.UpdateMachine, plan.DestroyMachine:
+				return true
+			default:
+				return false
+			}
+		})
+	})
+}
+
+// failed decides what becomes of a release that did not come true. An attempt that was interrupted,
+// or that lost its trust, changes nothing more.
+func (w *work) failed(ctx context.Context, ch *fly.Change, done []plan.Step, cause error) error {
+	final := w.req.Final || errors.Is(cause, fly.ErrUnproven) || errors.Is(cause, job.ErrRejected)
+	if interrupted(ctx) != nil || errors.Is(cause, ErrUntrusted) || errors.Is(cause, fly.ErrUntrusted) || !final {
+		return cause
+	}
+	w.outcome, w.detail = job.Failed, cause.Error()
+	if errors.Is(cause, job.ErrRejected) {
+		w.outcome = job.Rejected
+	}
+	switch w.onFailure() {
+	case "rollback":
+		return w.rollBack(ctx, ch, done)
+	default:
+		w.detail += "; the app was left as it is (on_failure)"
+		return w.tidy(ctx, ch, done)
+	}
+}
