@@ -113,7 +113,7 @@ func TestDriftIsMendedWithoutRelease(t *testing.T) {
 	id := b.Sim.State().Apps[0].Machines[0].ID
 	b.order(id, "vanish")
 	res := b.deploy("hello", tree, nil)
-	b.expect(res, job.Created)
+	b.expect(res, job.Updated)
 	if res.Release != 1 || len(b.Sim.State().Apps[0].Machines) < 2 {
 		t.Errorf("release %d with %d machines", res.Release, len(b.Sim.State().Apps[0].Machines))
 	}
