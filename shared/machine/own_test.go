@@ -61,8 +61,16 @@ schedules:
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
 	clean := got[0]
-	if clean.GuestSet || clean.Config.Guest != nil || clean.NewGuest.CPUs != 2 || fmt.Sprint(clean.Regions, *clean.Count, clean.Schedule) != "[ams] 1hourly" {
+	if !clean.GuestSet || clean.Config.Guest == nil || clean.Config.Guest.CPUs != 2 || fmt.Sprint(clean.Regions, *clean.Count, clean.Schedule) != "[ams] 1hourly" {
 		t.Errorf("got %+v", clean)
+	}
+	// where nobody says a size, each machine keeps its own
+	open := translate(t, appOf(t, `
+primary_region: ams
+schedules: [{name: clean, command: bin/clean, every: hourly}]
+`)).Schedules[0]
+	if open.GuestSet || open.Config.Guest != nil || open.NewGuest.CPUs != 1 {
+		t.Errorf("got %+v", open)
 	}
 }
 

@@ -45,24 +45,27 @@ func (t *translator) schedule(s manifest.Schedule, groups []Group) Group {
 	}
 	g := Group{
 		Name: s.Name, Config: config, Schedule: s.Every, Count: new(1), Create: 1,
-		Regions: []string{first(s.Region, t.primaryRegion())}, NewGuest: t.siblingGuest(groups),
+		Regions: []string{first(s.Region, t.primaryRegion())},
 	}
+	g.NewGuest, g.GuestSet = t.siblingGuest(groups)
 	if s.VM != nil {
-		config.Guest = t.vmGuest(key+".vm", *s.VM)
-		g.GuestSet, g.NewGuest = true, config.Guest
+		g.NewGuest, g.GuestSet = t.vmGuest(key+".vm", *s.VM), true
+	}
+	if g.GuestSet {
+		config.Guest = g.NewGuest
 	}
 	return g
 }
 
-// siblingGuest is what a machine of the default group gets: the same image wants the same room. A
-// schedule that needs a GPU has to say so.
-func (t *translator) siblingGuest(groups []Group) *flygo.MachineGuest {
+// siblingGuest is what a machine of the default group gets, and whether the manifest says so: the same image
+// wants the same room. A schedule that needs a GPU has to say so.
+func (t *translator) siblingGuest(groups []Group) (guest *flygo.MachineGuest, set bool) {
 	name := DefaultGroup(t.groupNames())
 	for _, g := range groups {
 		if g.Name == name && g.NewGuest.GPUKind == "" {
-			guest := *g.NewGuest
-			return &guest
+			same := *g.NewGuest
+			return &same, g.GuestSet
 		}
 	}
-	return t.vmGuest("vm", manifest.VM{})
+	return t.vmGuest("vm", manifest.VM{}), false
 }
