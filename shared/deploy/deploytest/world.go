@@ -1,6 +1,8 @@
 package deploytest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -159,16 +161,36 @@ func (r *Repo) Commit(files map[string]string) source.Change {
 // Requests counts what a server was asked.
 type Requests struct {
 	mu   sync.Mutex
-	list []string
+	list []request
+}
+
+// request is one by its method and URI; read says that it changes nothing.
+type request struct {
+	line string
+	read bool
 }
 
 func (q *Requests) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		read := r.Method == http.MethodGet || asks(r)
 		q.mu.Lock()
-		q.list = append(q.list, fmt.Sprintf("%s %s", r.Method, r.URL.RequestURI()))
+		q.list = append(q.list, request{fmt.Sprintf("%s %s", r.Method, r.URL.RequestURI()), read})
 		q.mu.Unlock()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// asks reports whether a request is a query of GraphQL.
+func asks(r *http.Request) bool {
+	if r.URL.Path != "/graphql" {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var in struct {
+		Query string `json:"query"`
+	}
+	return err == nil && json.Unmarshal(body, &in) == nil && strings.HasPrefix(strings.TrimSpace(in.Query), "query")
 }
 
 // Reset forgets what was asked.
@@ -178,20 +200,26 @@ func (q *Requests) Reset() {
 	q.list = nil
 }
 
-// Writes gives the requests that are no GET.
+// Writes gives the requests that may change something.
 func (q *Requests) Writes() []string {
-	return q.Matching(func(method, _ string) bool { return method != http.MethodGet })
+	return q.lines(func(r request) bool { return !r.read })
 }
 
 // Matching gives the requests that a test is after.
 func (q *Requests) Matching(keep func(method, uri string) bool) []string {
+	return q.lines(func(r request) bool {
+		method, uri, _ := strings.Cut(r.line, " ")
+		return keep(method, uri)
+	})
+}
+
+func (q *Requests) lines(keep func(request) bool) []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var out []string
 	for _, r := range q.list {
-		method, uri, _ := strings.Cut(r, " ")
-		if keep(method, uri) {
-			out = append(out, r)
+		if keep(r) {
+			out = append(out, r.line)
 		}
 	}
 	return out
