@@ -76,17 +76,27 @@ func (w *work) applyStage(ctx context.Context, ch *fly.Change, st plan.Stage) ([
 // applyStep finishes the step although ctx ends meanwhile: a change that was begun is not left in
 // the middle.
 func (w *work) applyStep(ctx context.Context, ch *fly.Change, s plan.Step) error { //nolint:contextcheck // leased inherits from the context that it holds
-	most := stepTime
-	if _, ok := s.(plan.ReplaceMachine); ok {
-		most += proofTime
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mostOf(s))
 	defer cancel()
 	w.log.InfoContext(ctx, "apply", "step", lineOf(s))
 	if w.Lease != nil {
 		ctx = leased{ctx, w.Lease}
 	}
 	return ch.Apply(ctx, s)
+}
+
+// mostOf is how long a step may take: its writes, and what it waits for by itself.
+func mostOf(s plan.Step) time.Duration {
+	switch s := s.(type) {
+	case plan.ReplaceMachine:
+		return stepTime + proofTime
+	case plan.CreateAddon:
+		return stepTime + fly.AddonWait
+	case plan.RunCommand:
+		return stepTime + s.Timeout
+	default:
+		return stepTime
+	}
 }
 
 // leased is a context whose deadline is the claim's trust as it is at the moment, so that a step of

@@ -16,8 +16,8 @@ import (
 	"github.com/gigurra/flycd/shared/plan"
 )
 
-// addonWait is how long a new add-on is waited for: a Postgres cluster takes minutes.
-const addonWait = 15 * time.Minute
+// AddonWait is how long a new add-on is waited for: a Postgres cluster takes minutes.
+const AddonWait = 15 * time.Minute
 
 // The types of add-ons, as machine.Addon names them, and what GraphQL calls them.
 const (
@@ -129,7 +129,7 @@ func (ch *Change) createAddon(ctx context.Context, s plan.CreateAddon) error {
 
 // await waits until the add-on is ready.
 func (e *addonCreation) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, addonWait, fmt.Errorf("it is not ready after %s", addonWait))
+	ctx, cancel := atMost(ctx, AddonWait, fmt.Errorf("it is not ready after %s", AddonWait))
 	defer cancel()
 	for {
 		if _, err := e.seen(ctx, true); err != nil && ctx.Err() == nil {

@@ -140,6 +140,17 @@ func checkName(app string) error {
 	return nil
 }
 
+// atMost ends ctx after d, with cause, and keeps its own time. A claim's context names a deadline that is put off
+// as long as the claim is renewed; context.WithTimeout would take it for one that comes anyway, and set no clock.
+func atMost(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	clock := time.AfterFunc(d, func() { cancel(cause) })
+	return ctx, func() {
+		clock.Stop()
+		cancel(context.Canceled)
+	}
+}
+
 // sleep waits for d or until ctx ends, whichever is first, and reports ctx's end.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

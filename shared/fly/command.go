@@ -156,7 +156,7 @@ func (r *run) wait(ctx context.Context) (ending, error) {
 	if r.want.Timeout > 0 {
 		late := fmt.Errorf("it did not end within %s", r.want.Timeout)
 		var cancel context.CancelFunc
-		bound, cancel = context.WithTimeoutCause(ctx, r.want.Timeout, late)
+		bound, cancel = atMost(ctx, r.want.Timeout, late)
 		defer cancel()
 	}
 	for gone := 0; ; {

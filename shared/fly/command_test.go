@@ -137,6 +137,30 @@ func TestCommandOverItsTimeIsStopped(t *testing.T) {
 	}
 }
 
+// renewed is a context as a claim gives it: its deadline is always near, and never comes.
+type renewed struct {
+	context.Context //nolint:containedctx // it is a context itself
+	left            time.Duration
+}
+
+func (r renewed) Deadline() (time.Time, bool) { return time.Now().Add(r.left), true }
+
+func TestCommandKeepsItsTimeUnderAClaimThatIsRenewed(t *testing.T) {
+	short := func(o *Options) { o.LeaseTTL = 3 * time.Second } // a write may take half of it
+	for _, left := range []time.Duration{2 * time.Second, time.Minute} {
+		w := deployed(t, flysim.Options{Command: time.Hour})
+		ch := begin(t, w.client(t, short))
+		late := command("shop-release-j1")
+		late.Timeout = 2500 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := ch.Apply(renewed{ctx, left}, late)
+		cancel()
+		if !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), "did not end within 2.5s") {
+			t.Errorf("error under %s of trust: %v", left, err)
+		}
+	}
+}
+
 func TestCommandThatSomebodyStopsIsNoSuccess(t *testing.T) {
 	w := deployed(t, flysim.Options{Command: time.Hour, Images: map[string]flysim.Behavior{commandImage: {Output: []string{"half of it"}}}})
 	ch, ended := begin(t, w.client(t)), make(chan error)

@@ -127,7 +127,7 @@ func (ch *Change) lease(ctx context.Context, id string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	}
-	wait, cancel := context.WithTimeout(ctx, c.options.LeaseWait)
+	wait, cancel := atMost(ctx, c.options.LeaseWait, context.DeadlineExceeded)
 	defer cancel()
 	var holder string
 	for pause := c.options.Poll / 2; ; pause = min(2*pause, 2*c.options.Poll) {
