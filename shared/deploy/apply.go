@@ -152,7 +152,16 @@ func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) er
 	if len(proof.Machines) == 0 {
 		return nil
 	}
-	return ch.Prove(ctx, proof)
+	if err := ch.Prove(ctx, proof); err != nil {
+		return err
+	}
+	if w.proven == nil {
+		w.proven = map[string]bool{}
+	}
+	for _, m := range proof.Machines {
+		w.proven[m.Name] = true
+	}
+	return nil
 }
 
 // touched gives the machines that a stage changes, by id, and those that it makes, by name.

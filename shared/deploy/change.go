@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
@@ -18,7 +19,7 @@ func (w *work) change(ctx context.Context) error {
 	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
 		return w.conclude(w.observed, w.success())
 	}
-	ch, err := w.Fly.Begin(ctx, w.entry.App.Name, w.scope())
+	ch, err := w.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin to change %s: %w", w.entry.App.Name, err)
 	}
@@ -30,20 +31,32 @@ func (w *work) change(ctx context.Context) error {
 	}
 	outcome := w.success()
 	w.log.InfoContext(ctx, "changing", "release", w.marks.release, "stages", len(w.decision.Stages))
+	var o plan.Observed
 	done, err := w.makeTrue(ctx, ch)
+	if err == nil {
+		o, err = w.settled(ctx, ch, done)
+	}
+	if err == nil {
+		err = w.verify(ctx)
+	}
 	w.endRecord(ctx, err)
 	if err != nil {
 		return w.failed(ctx, ch, done, err)
 	}
-	o, err := w.settled(ctx)
-	if err != nil {
-		return err
-	}
 	return w.conclude(o, outcome)
 }
 
-// makeTrue applies the decision and proves it, from inside Fly and from outside. It gives the steps that
-// were begun.
+// fresh is how long a look at Fly may be ago for a change to begin with it.
+const fresh = 10 * time.Second
+
+func (w *work) begin(ctx context.Context) (*fly.Change, error) {
+	if w.Now().Sub(w.observedAt) < fresh {
+		return w.Fly.BeginFrom(ctx, w.observed, w.scope())
+	}
+	return w.Fly.Begin(ctx, w.entry.App.Name, w.scope())
+}
+
+// makeTrue applies the decision and proves it. It gives the steps that were begun.
 func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, err error) {
 	w.changes = append(w.changes, linesOf(w.decision)...)
 	if done, err = w.makeApp(ctx, ch); err != nil {
@@ -60,10 +73,9 @@ func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, 
 	if err != nil {
 		return done, err
 	}
-	if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
-		return done, err
-	}
-	return done, w.verify(ctx)
+	proof := plan.ProofOf(w.observed, w.intent)
+	proof.Machines = slices.DeleteFunc(proof.Machines, func(m plan.ProofMachine) bool { return w.proven[m.Name] })
+	return done, ch.Prove(ctx, proof)
 }
 
 // makeApp makes the app before all else: its releases are recorded under its name.

@@ -33,7 +33,7 @@ func (w *work) translate(context.Context) error {
 // observe looks at what Fly holds and what it says of the deploy before.
 func (w *work) observe(ctx context.Context) error {
 	o, err := w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
-	w.observed, w.seal = o, sealOf(o)
+	w.observed, w.observedAt, w.seal = o, w.Now(), sealOf(o)
 	if w.target.Org == "" && !o.Exists {
 		w.target.Org = or(w.Org, personal)
 	}

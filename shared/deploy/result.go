@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/secret"
@@ -30,16 +31,20 @@ func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 	return nil
 }
 
-// settled looks at the app once more: Fly's lists may lag behind what was proven of each machine.
-func (w *work) settled(ctx context.Context) (plan.Observed, error) {
+// settled looks at the app once more: Fly's lists may lag behind what was proven of each machine, and a
+// machine may have fallen since its stage proved it, which is waited for as a proof does.
+func (w *work) settled(ctx context.Context, ch *fly.Change, done []plan.Step) (plan.Observed, error) {
 	for try := 1; ; try++ {
-		o, err := w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
+		o, err := w.outcomeOf(ctx, ch, done)
 		if err != nil {
 			return o, err
 		}
 		err = plan.Proven(o, w.intent)
 		if err == nil {
 			return o, nil
+		}
+		if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
+			return o, err
 		}
 		if try == settleTries {
 			return o, fmt.Errorf("look at %s after the deploy: %w", w.entry.App.Name, err)
@@ -49,6 +54,27 @@ func (w *work) settled(ctx context.Context) (plan.Observed, error) {
 			return o, context.Cause(ctx)
 		case <-time.After(settleWait):
 		}
+	}
+}
+
+// outcomeOf observes the app after the steps. Where they were about machines alone, the rest is as it was
+// observed under the leases.
+func (w *work) outcomeOf(ctx context.Context, ch *fly.Change, done []plan.Step) (plan.Observed, error) {
+	if slices.ContainsFunc(done, beyondMachines) {
+		return w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
+	}
+	o := w.observed
+	var err error
+	o.Machines, err = ch.Machines(ctx)
+	return o, err
+}
+
+func beyondMachines(s plan.Step) bool {
+	switch s.(type) {
+	case plan.CreateMachine, plan.UpdateMachine, plan.ReplaceMachine, plan.DestroyMachine, plan.RunCommand, plan.Cordon, plan.Uncordon:
+		return false
+	default:
+		return true
 	}
 }
 

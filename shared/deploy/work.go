@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/machine"
@@ -30,7 +31,9 @@ type work struct {
 	// explore
 	target   machine.Target
 	observed plan.Observed
-	seal     seal
+	// observedAt is when.
+	observedAt time.Time
+	seal       seal
 	// readSource
 	code  *source.Tree
 	where string
@@ -43,8 +46,10 @@ type work struct {
 	intent   plan.Intent
 	decision plan.Plan
 	// change
-	outcome     job.Outcome
-	detail      string
+	outcome job.Outcome
+	detail  string
+	// proven are the machines, by name, that a stage has proven.
+	proven      map[string]bool
 	changes     []string
 	warnings    []string
 	pending     []string

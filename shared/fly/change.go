@@ -69,8 +69,30 @@ func (c *Client) Begin(ctx context.Context, app string, scope plan.Scope) (*Chan
 	if err != nil {
 		return nil, err
 	}
+	return c.begin(ctx, o, scope)
+}
+
+// BeginFrom is Begin for whoever has just observed the app, in the same scope. Only the machines are read
+// again. Where they are not what was observed, somebody else has been there, and everything is.
+func (c *Client) BeginFrom(ctx context.Context, o plan.Observed, scope plan.Scope) (*Change, error) {
+	if len(o.Machines) == 0 {
+		return c.Begin(ctx, o.App, scope) // nothing to lease: nobody could be noticed
+	}
+	ch, err := c.begin(ctx, o, scope)
+	if err != nil || slices.EqualFunc(o.Machines, ch.Observed().Machines, sameVersion) {
+		return ch, err
+	}
+	if _, err := ch.Look(ctx); err != nil {
+		return nil, errors.Join(err, ch.Close())
+	}
+	return ch, nil
+}
+
+func sameVersion(a, b plan.Machine) bool { return a.ID == b.ID && a.InstanceID == b.InstanceID }
+
+func (c *Client) begin(ctx context.Context, o plan.Observed, scope plan.Scope) (*Change, error) {
 	ch := &Change{
-		client: c, app: app, scope: scope, observed: o, volumes: o.Volumes, ips: o.IPs,
+		client: c, app: o.App, scope: scope, observed: o, volumes: o.Volumes, ips: o.IPs,
 		machines: map[string]plan.Machine{}, claimed: map[string]string{},
 		sent: map[string]sent{}, gone: map[string]bool{}, made: map[string]bool{}, uncordoned: map[string]bool{},
 		values: map[string]manifest.Secret{}, digests: map[string]string{}, told: map[string]map[string]manifest.Secret{},

@@ -50,6 +50,15 @@ func (ch *Change) released(list []flygo.Volume) []flygo.Volume {
 	return out
 }
 
+// Machines lists the app's machines again, as Look does, and nothing else.
+func (ch *Change) Machines(ctx context.Context) ([]plan.Machine, error) {
+	list, err := ch.client.machines(ctx, ch.app)
+	if err != nil {
+		return nil, err
+	}
+	return ch.current(ctx, list)
+}
+
 // current mends a list of machines that trails behind what this change did: without what it
 // destroyed, with what it made, and with the versions that it gave.
 func (ch *Change) current(ctx context.Context, list []plan.Machine) ([]plan.Machine, error) {

@@ -59,9 +59,12 @@ func (ch *Change) prove(ctx context.Context, want plan.ProofMachine, wait time.D
 	if err != nil {
 		return err
 	}
-	pctx, cancel := atMost(ctx, wait+max(c.options.Smoke, 0), context.DeadlineExceeded)
+	pctx, cancel := context.WithTimeout(ctx, wait+max(c.options.Smoke, 0))
 	defer cancel()
 	w := proofOf{ch: ch, want: want, id: id, last: pending("machine %s was not seen", id)}
+	if m, ok := ch.known(id); ok && want.Launched && onItsWay(m) {
+		_ = ch.pass(pctx, m, want) // it was written this moment: a look would only show that it is not there yet
+	}
 	for !w.last.proven && !w.last.hopeless {
 		m := w.look(pctx)
 		if w.last.proven || w.last.hopeless {
@@ -144,12 +147,16 @@ func (ch *Change) view(ctx context.Context, id string) (plan.Machine, error) {
 	return *now, nil
 }
 
+// onItsWay is true of a machine that is neither here nor there.
+func onItsWay(m plan.Machine) bool {
+	return m.Machine != nil && m.State != flygo.MachineStateStarted && m.State != flygo.MachineStateStopped
+}
+
 // pass lets time pass until another look is worth it. For a machine that should start, Fly tells.
 // The error is ctx's alone.
 func (ch *Change) pass(ctx context.Context, m plan.Machine, want plan.ProofMachine) error {
 	c := ch.client
-	onItsWay := m.Machine != nil && m.State != flygo.MachineStateStarted && m.State != flygo.MachineStateStopped
-	if onItsWay {
+	if onItsWay(m) {
 		// whatever it comes to: one that starts and ends at once is never seen started
 		states := []string{"started", "stopped", "failed"}
 		if want.Stopped || m.State != flygo.MachineStateSuspended {

@@ -54,12 +54,9 @@ func (c *Client) StartRelease(ctx context.Context, r Release) (ReleaseRecord, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	before, err := c.newestRelease(ctx, r.App)
-	if err != nil {
-		return ReleaseRecord{}, c.explain(ctx, op, err)
-	}
 	var made releaseView
 	for try := 1; ; try++ {
+		var err error
 		if made, err = c.createRelease(ctx, r); err == nil {
 			break
 		}
@@ -71,7 +68,7 @@ func (c *Client) StartRelease(ctx context.Context, r Release) (ReleaseRecord, er
 		if lerr != nil {
 			return ReleaseRecord{}, c.explain(ctx, op, cmp.Or(lerr, err))
 		}
-		if newest.ID != before.ID && newest.ImageRef == r.Image {
+		if newest.Status == "pending" && newest.ImageRef == r.Image {
 			made = newest
 			break
 		}
