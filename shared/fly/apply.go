@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/superfly/fly-go/flaps"
 
@@ -73,6 +74,13 @@ type effect interface {
 // repeatable is an effect whose request does no harm when it comes twice: after a lost answer it is simply sent again.
 type repeatable interface{ repeatable() bool }
 
+// unique is an effect whose second request collides with the first by name: after a 429 it is sent again without
+// a look.
+type unique interface{ unique() bool }
+
+// refusals is how often a write that came too early is sent again, a second or more apart.
+const refusals = 60
+
 // tries is how often a write is sent at most.
 const tries = 4
 
@@ -82,12 +90,16 @@ func (ch *Change) bring(ctx context.Context, e effect) error {
 	if ok, err := e.seen(ctx, false); ok || err != nil {
 		return err
 	}
-	for try := 1; ; try++ {
+	for try, early := 1, 0; ; try++ {
 		err := ch.write(ctx, e)
 		if err == nil {
 			return nil
 		}
 		f := fateOf(ctx, err)
+		if u, ok := e.(unique); ok && u.unique() && statusOf(err) == http.StatusTooManyRequests && early < refusals {
+			early, try = early+1, try-1 // the wire has waited as long as Fly asks; lists have limits too
+			continue
+		}
 		var told *problem
 		if f == over || f == forbidden || f == invalid || f == full || f == leased || errors.As(err, &told) {
 			return ch.client.explain(ctx, e.String(), err)

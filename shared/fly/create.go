@@ -38,6 +38,8 @@ func (e *machineCreation) String() string {
 	return fmt.Sprintf("create machine %s of %s", e.want.Name, e.ch.app)
 }
 
+func (e *machineCreation) unique() bool { return true }
+
 func (e *machineCreation) seen(ctx context.Context, fresh bool) (bool, error) {
 	if fresh {
 		list, err := e.ch.client.machines(ctx, e.ch.app)
