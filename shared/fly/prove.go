@@ -59,7 +59,7 @@ func (ch *Change) prove(ctx context.Context, want plan.ProofMachine, wait time.D
 	if err != nil {
 		return err
 	}
-	pctx, cancel := context.WithTimeout(ctx, wait+max(c.options.Smoke, 0))
+	pctx, cancel := atMost(ctx, wait+max(c.options.Smoke, 0), context.DeadlineExceeded)
 	defer cancel()
 	w := proofOf{ch: ch, want: want, id: id, last: pending("machine %s was not seen", id)}
 	if m, ok := ch.known(id); ok && want.Launched && onItsWay(m) {
