@@ -56,10 +56,10 @@ func (w *work) proveKept(ctx context.Context, ch *fly.Change, p plan.Plan, which
 }
 
 // fromStart gives the steps of the whole job: the machines that earlier attempts changed are shown as
-// they were before the job, in the version that their metadata name. What earlier attempts made stays:
-// it may be all that there is.
+// they were before the job, in the version that their metadata name. What earlier attempts made stays, since it may
+// be all that there is, unless it was made beside what serves.
 func (w *work) fromStart(ctx context.Context, done []plan.Step) []plan.Step {
-	var before []plan.Step
+	before := plan.Begun(w.observed)
 	for _, m := range w.earlier() {
 		version := metaOf(m, plan.MetaPrevious)
 		if version == "" {

@@ -32,7 +32,7 @@ func (w *work) tidy(ctx context.Context, ch *fly.Change, done []plan.Step) error
 	if err != nil {
 		return err
 	}
-	away := plan.Tidy(now, done)
+	away := plan.Tidy(now, append(plan.Begun(w.observed), done...))
 	if away.Empty() {
 		return nil
 	}

@@ -23,7 +23,9 @@ func appOf(t *testing.T, o flysim.Options) appWith {
 	a := helloApp{bench: newBench(t, o)}
 	repo := a.Repo("config")
 	a.tree = job.Config{Repo: repo.URL}
-	return appWith{a, func(image, text string) { repo.Commit(map[string]string{"hello/app.yaml": manifestOf(image, "hi") + text}) }}
+	return appWith{a, func(image, text string) {
+		repo.Commit(map[string]string{"hello/app.yaml": manifestOf(image, "hi") + text})
+	}}
 }
 
 // scheduled is the machine of a schedule, once it is at rest.

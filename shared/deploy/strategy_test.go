@@ -252,3 +252,56 @@ func TestFailureAtTheCutShowsTheBluesAgain(t *testing.T) {
 		})
 	}
 }
+
+// What a dead deployer made beside the machines that serve does not stay behind the next attempt that fails
+// either.
+func TestKilledThenFailedLeavesNothingBehind(t *testing.T) {
+	var all crowd
+	defer all.wait()
+	for _, strategy := range []string{"canary", "bluegreen"} {
+		for _, policy := range []string{"rollback", "none"} {
+			for n := int64(16); n <= 44; n += 4 {
+				all.run(t, fmt.Sprint(strategy, " ", policy, " after call ", n), func(t *testing.T) {
+					t.Helper()
+					r := rolloutOf(t, strategy)
+					before := r.versions("hello")
+					r.spoil(r.bad, flysim.Behavior{Checks: "critical"})
+					r.give(r.bad, "bad", "on_failure: "+policy+"\n")
+					req := jobOf("the one", "hello", r.tree, r.last["hello"])
+					doomed, life := r.mortal(n)
+					life.last(func(ctx context.Context) { _, _ = doomed.Deploy(ctx, req) })
+					r.Sim.Advance(time.Minute)
+					res, err := r.deployer.Deploy(t.Context(), req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.expect(res, job.Failed)
+					if after := r.versions("hello"); after != before {
+						t.Errorf("before\n%s\nafter\n%s\n%s", before, after, res.Detail)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Blues that are gone already come back where the release is found out late, from outside.
+func TestReleaseThatFailsFromOutsideIsPutBack(t *testing.T) {
+	for _, strategy := range []string{"canary", "bluegreen", "immediate", "rolling"} {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			r := rolloutOf(t, strategy)
+			r.give(r.good, "bad", "on_failure: rollback\nverify: [{url: 'http://127.0.0.1:1/', within: 200ms}]\n")
+			res := r.run()
+			r.expect(res, job.Failed)
+			if !strings.Contains(res.Detail, "put back") || !strings.Contains(res.Detail, "proven") {
+				t.Errorf("detail %q", res.Detail)
+			}
+			r.serve(t, "good")
+			r.give(r.good, "better", "")
+			r.expect(r.run(), job.Updated)
+			r.serve(t, "better")
+			r.rests(t)
+		})
+	}
+}

@@ -160,7 +160,8 @@
 //
 // Undo gives the plan that takes begun steps back. Machines are put back, shown again, or taken
 // away if they were made; volumes' settings are put back. What may hold something, or was lost for good, stays as it is
-// and is noted. Tidy takes away canaries and greens alone, where the rest of a failed deploy is to stay.
+// and is noted. Tidy takes away canaries and greens alone, where the rest of a failed deploy is to stay. What a deploy
+// that was cut off made beside the machines that serve is told by Begun, so that it goes with the rest.
 //
 // # Errors
 //

@@ -59,6 +59,13 @@ func (a *account) hide(id string, hidden bool) {
 		a.hidden = map[string]bool{}
 	}
 	a.hidden[id] = hidden
+	for i, m := range a.o.Machines {
+		if m.ID == id {
+			now := *m.Machine
+			now.Cordoned = hidden
+			a.o.Machines[i].Machine = &now
+		}
+	}
 }
 
 func (a *account) volume(id string) *flygo.Volume {

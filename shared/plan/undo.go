@@ -73,7 +73,9 @@ func (u *undo) take(step Step) {
 	case DestroyApp:
 		u.notes = append(u.notes, fmt.Sprintf("app %s was destroyed and cannot be had again", s.App))
 	case Cordon:
-		u.back = append(u.back, Uncordon(s))
+		if _, there := byID(u.now, s.Machine); there {
+			u.back = append(u.back, Uncordon(s))
+		}
 	case UpdateVolume:
 		u.keepAsBefore(s)
 	case CreateVolume:
@@ -132,20 +134,68 @@ func (u *undo) keepAsBefore(s UpdateVolume) {
 }
 
 // Tidy gives the plan that takes away what must not stay behind a deploy that failed, also where the rest
-// is left as it is (on_failure: stop, none): canaries, and greens as long as no blue one was hidden. It is
-// a part of Undo.
+// is left as it is (on_failure: stop, none): canaries, and greens as long as no blue one is hidden, which is made
+// sure of first. It is a part of Undo.
 func Tidy(now Observed, begun []Step) Plan {
 	u := undo{now: now}
-	cut := slices.ContainsFunc(begun, func(step Step) bool { _, ok := step.(Cordon); return ok })
+	cut := slices.ContainsFunc(begun, func(step Step) bool {
+		hide, ok := step.(Cordon)
+		blue, there := byID(now, hide.Machine)
+		return ok && (!there || blue.Cordoned)
+	})
 	for _, step := range begun {
-		s, ok := step.(CreateMachine)
-		if ok && (s.Config.Metadata[MetaCanary] != "" || s.Config.Metadata[MetaGreen] != "" && !cut) {
-			u.unmake(s.App, s.Name)
+		switch s := step.(type) {
+		case CreateMachine:
+			if s.Config.Metadata[MetaCanary] != "" || s.Config.Metadata[MetaGreen] != "" && !cut {
+				u.unmake(s.App, s.Name)
+			}
+		case Cordon:
+			if !cut {
+				u.take(s)
+			}
+		default:
 		}
 	}
 	var p Plan
+	p.add("put back", mostParallel, u.back)
 	p.add("take away", mostParallel, u.away)
 	return p
+}
+
+// Begun gives the steps of deploys that were cut off, as far as the machines tell of them: the making of
+// canaries, and of greens whose blues are all still there, and the hiding of those blues, which may not have
+// happened. They belong to what Undo and Tidy take back, before the steps of the deploy that came after.
+func Begun(o Observed) []Step {
+	var begun []Step
+	hidden := map[string]bool{}
+	for _, m := range o.Machines {
+		if m.Machine == nil || m.Config == nil {
+			continue
+		}
+		blues, all := bluesOf(o, m)
+		if m.GetMetadataByKey(MetaCanary) == "" && (len(blues) == 0 || !all) {
+			continue
+		}
+		begun = append(begun, CreateMachine{App: o.App, Name: m.Name, Group: m.ProcessGroup(), Region: m.Region, Config: m.Config})
+		for _, blue := range blues {
+			if !hidden[blue.ID] {
+				hidden[blue.ID] = true
+				begun = append(begun, Cordon{App: o.App, Machine: blue.ID, Name: blue.Name})
+			}
+		}
+	}
+	return begun
+}
+
+// bluesOf gives the machines that a green one takes the place of, and whether all of them are there.
+func bluesOf(o Observed, green Machine) (blues []Machine, all bool) {
+	ids := strings.Fields(green.GetMetadataByKey(MetaGreen))
+	for _, id := range ids {
+		if m, ok := byID(o, id); ok {
+			blues = append(blues, m)
+		}
+	}
+	return blues, len(blues) == len(ids)
 }
 
 // restore puts the observed config back, in place, or with a new machine if the old one is gone.
@@ -228,7 +278,7 @@ func (u *undo) remake(app string, old Machine) {
 
 func (u *undo) unmake(app, name string) {
 	for _, m := range u.now.Machines {
-		if m.Machine != nil && m.Name == name && m.IsActive() {
+		if m.Machine != nil && m.Name == name && m.IsActive() && !slices.ContainsFunc(u.away, func(s Step) bool { d, ok := s.(DestroyMachine); return ok && d.Machine.ID == m.ID }) {
 			u.away = append(u.away, DestroyMachine{App: app, Machine: m, Why: "the deploy that made it failed"})
 		}
 	}
@@ -243,22 +293,28 @@ func byID(o Observed, id string) (Machine, bool) {
 }
 
 // ProofOfUndo gives what must be true once Undo's plan is done: every machine that the steps touched
-// is as it was before.
+// is as it was before. One that was destroyed is made again with another id, and known by its name.
 func ProofOfUndo(app string, begun []Step) Proof {
-	proof := Proof{App: app}
-	add := func(m Machine) {
-		if m.Config != nil && m.ID != "" {
-			proof.Machines = append(proof.Machines, proofOf(m, m.ProcessGroup(), m.ImageRef.Digest, m.Config))
+	proof, named := Proof{App: app}, map[string]bool{}
+	add := func(m Machine, remade bool) {
+		if m.Config == nil || m.ID == "" || named[m.ID] {
+			return
 		}
+		want := proofOf(m, m.ProcessGroup(), m.ImageRef.Digest, m.Config)
+		if remade && m.Name != "" {
+			want.ID, named[m.ID] = "", true
+			proof.Machines = slices.DeleteFunc(proof.Machines, func(p ProofMachine) bool { return p.ID == m.ID })
+		}
+		proof.Machines = append(proof.Machines, want)
 	}
 	for _, step := range begun {
 		switch s := step.(type) {
 		case UpdateMachine:
-			add(s.Machine)
+			add(s.Machine, false)
 		case DestroyMachine:
-			add(s.Machine)
+			add(s.Machine, true)
 		case ReplaceMachine:
-			add(s.Old)
+			add(s.Old, true)
 		default:
 		}
 	}
