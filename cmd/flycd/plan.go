@@ -96,7 +96,7 @@ func (c *cli) endPlan(rows []planned, f planFlags, worst error) error {
 func rowOf(app string, p deploy.PlanResult, err error) planned {
 	row := planned{
 		App: app, Outcome: p.Result.Outcome, Counts: p.Plan.Counts(), Changes: p.Summary, Plan: p.Plan,
-		Notes: p.Plan.Notes, Pending: p.Result.Pending, digest: p.Result.Digest,
+		Notes: p.Result.Warnings, Pending: p.Result.Pending, digest: p.Result.Digest,
 	}
 	if err != nil {
 		row.Error = err.Error()
