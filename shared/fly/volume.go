@@ -122,6 +122,16 @@ func (ch *Change) claimOf(m plan.Machine) {
 	}
 }
 
+// namedVolume is the volume that a machine had that is put back; empty where any of the name will do.
+func namedVolume(s plan.CreateMachine) string {
+	for _, m := range s.Config.Mounts {
+		if m.Volume != "" && m.Name == s.Volume {
+			return m.Volume
+		}
+	}
+	return ""
+}
+
 // claim picks the volume that a new machine is to mount, the same one however often it is asked.
 func (ch *Change) claim(s plan.CreateMachine) (flygo.Volume, error) {
 	ch.mu.Lock()
@@ -135,12 +145,16 @@ func (ch *Change) claim(s plan.CreateMachine) (flygo.Volume, error) {
 			return v, nil
 		}
 	}
-	for _, v := range ch.volumes {
+	own := namedVolume(s)
+	for _, v := range ch.released(ch.volumes) {
 		free := !v.IsAttached() && !taken[v.ID] && (v.HostStatus == "" || v.HostStatus == string(flygo.HostStatusOk))
-		if free && v.Name == s.Volume && (s.Region == "" || v.Region == s.Region) {
+		if free && v.Name == s.Volume && (s.Region == "" || v.Region == s.Region) && (own == "" || v.ID == own) {
 			ch.claimed[s.Name] = v.ID
 			return v, nil
 		}
+	}
+	if own != "" {
+		return flygo.Volume{}, &problem{fmt.Sprintf("create machine %s of %s: its volume %s (%s) is not free", s.Name, ch.app, s.Volume, own), nil}
 	}
 	return flygo.Volume{}, fmt.Errorf("create machine %s of %s: no free volume %s in %s", s.Name, ch.app, s.Volume, orAny(s.Region))
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	flygo "github.com/superfly/fly-go"
+
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/plan"
@@ -84,5 +86,42 @@ func TestVolumeThatIsGoneIsASentence(t *testing.T) {
 		if err := ch.Apply(t.Context(), step); err == nil || !strings.Contains(err.Error(), "it is gone") {
 			t.Errorf("%T: %v", step, err)
 		}
+	}
+}
+
+// TestMachineThatIsPutBackGetsItsOwnVolume: among volumes of one name, the one that its config names, also where
+// the machine that held it has gone only just now.
+func TestMachineThatIsPutBackGetsItsOwnVolume(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	ch := begin(t, w.client(t))
+	for n := range 3 {
+		apply(t, ch, plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams", Ordinal: n})
+	}
+	own := ch.volumesNamed("data", "ams")[2].ID
+	back := create("shop-app-ams-1", imageOne)
+	back.Volume, back.Config.Mounts = "data", []flygo.MachineMount{{Name: "data", Path: "/data", Volume: own}}
+	mounted := func() string {
+		for _, m := range w.machines(t) {
+			if m.Name == "shop-app-ams-1" {
+				return m.Config.Mounts[0].Volume
+			}
+		}
+		return "none"
+	}
+	apply(t, ch, back)
+	if got := mounted(); got != own {
+		t.Errorf("it mounts %s, and its own is %s", got, own)
+	}
+	_ = ch.Close()
+	ch = begin(t, w.client(t))
+	held, _ := ch.named("shop-app-ams-1")
+	other := back
+	other.Name = "shop-app-ams-2"
+	if err := ch.Apply(t.Context(), other); err == nil || !strings.Contains(err.Error(), own) {
+		t.Errorf("a machine whose volume another one holds: %v", err)
+	}
+	apply(t, ch, plan.DestroyMachine{App: testApp, Machine: held}, back)
+	if got := mounted(); got != own {
+		t.Errorf("made again, it mounts %s, and its own is %s", got, own)
 	}
 }
