@@ -256,7 +256,7 @@ func (p picker) groups(d drawn) {
 		d.keys["processes"] = processes
 	}
 	for _, name := range names {
-		machines[name] = map[string]any{"count": 1 + p.upTo(1, name+" count")}
+		machines[name] = map[string]any{"count": p.upTo(2, name+" count")}
 	}
 	d.keys["machines"] = machines
 	strategies := []string{"rolling", "immediate", "canary"}
