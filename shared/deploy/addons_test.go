@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -358,4 +359,46 @@ func TestSecretsPruneLeavesTheAddonsSecrets(t *testing.T) {
 		t.Errorf("secrets %v", have)
 	}
 	a.rests(t)
+}
+
+// A deployer that is killed anywhere makes no service twice, and the next attempt ends what it began. Only a
+// bucket's keys, which Fly tells once, can be lost; then the next attempt says so.
+func TestKilledAnywhereMakesNoServiceTwice(t *testing.T) {
+	var all crowd
+	defer all.wait()
+	a := appBench(t)
+	a.commit(apiKey + threeAddons)
+	whole, life := a.mortal(never)
+	if res, err := whole.Deploy(t.Context(), jobOf("the one", "hello", a.tree, job.Result{})); err != nil || !res.Outcome.Done() {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for n := int64(1); n <= life.seen.Load(); n += 2 * int64(thin()) {
+		all.run(t, fmt.Sprint("call ", n), func(t *testing.T) {
+			t.Helper()
+			a := appBench(t)
+			a.commit(apiKey + threeAddons)
+			req := jobOf("the one", "hello", a.tree, job.Result{})
+			doomed, life := a.mortal(n)
+			life.last(func(ctx context.Context) { _, _ = doomed.Deploy(ctx, req) })
+			a.Sim.Advance(time.Minute)
+			res, err := a.deployer.Deploy(t.Context(), req)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case res.Outcome == job.Rejected && strings.Contains(res.Detail, "told only once"):
+				if len(a.secrets()) > 0 {
+					t.Errorf("%s; there are %v", res.Detail, a.secrets())
+				}
+				if got := a.services(); len(slices.Compact(got)) != len(got) {
+					t.Errorf("services %v", got)
+				}
+			default:
+				a.expect(res, job.Created)
+				a.rests(t)
+				if got := a.services(); !slices.Equal(got, []string{"hello-db", "hello-files", "hello-redis"}) {
+					t.Errorf("services %v", got)
+				}
+			}
+		})
+	}
 }

@@ -59,9 +59,7 @@ func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) e
 	w.log.InfoContext(ctx, "rolling back", "stages", len(undo.Stages))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
-	if _, err = w.applyAll(ctx, ch, undo, false); err == nil {
-		err = ch.Prove(ctx, plan.ProofOfUndo(w.entry.App.Name, done))
-	}
+	err = w.putBack(ctx, ch, undo, plan.ProofOfUndo(w.entry.App.Name, done))
 	w.changes = append(w.changes, linesOf(undo)...)
 	if err == nil {
 		w.detail += "; the machines were put back to what they were before, and that was proven"
@@ -73,4 +71,20 @@ func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) e
 	w.outcome = job.Failed
 	w.detail += fmt.Sprintf("; putting them back did not work: %v", err)
 	return nil
+}
+
+// putBack takes the undo's stages. What the release made goes only when what was put back is proven: it may be all
+// that serves.
+func (w *work) putBack(ctx context.Context, ch *fly.Change, undo plan.Plan, proof plan.Proof) error {
+	for _, st := range undo.Stages {
+		if destroys(st) {
+			if err := ch.Prove(ctx, proof); err != nil {
+				return err
+			}
+		}
+		if _, err := w.applyStage(ctx, ch, st); err != nil {
+			return err
+		}
+	}
+	return ch.Prove(ctx, proof)
 }

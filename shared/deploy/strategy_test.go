@@ -54,9 +54,9 @@ func (b *bench) alive(app string) []flysim.MachineState {
 }
 
 // versions says which version of which machine is where, and whether the proxy sees it.
-func (b *bench) versions(app string) string {
+func (b *bench) versions() string {
 	var lines []string
-	for _, m := range b.alive(app) {
+	for _, m := range b.alive("hello") {
 		lines = append(lines, fmt.Sprint(m.ID, " ", m.InstanceID, " ", m.State, " hidden=", m.Cordoned, " starts=", m.Launches))
 	}
 	slices.Sort(lines)
@@ -105,12 +105,12 @@ func TestReleaseThatFailsBesideTheOldOneTouchesNothing(t *testing.T) {
 				t.Run(strategy+" "+name+" "+policy, func(t *testing.T) {
 					t.Parallel()
 					r := rolloutOf(t, strategy)
-					before := r.versions("hello")
+					before := r.versions()
 					r.spoil(r.bad, fate)
 					r.give(r.bad, "bad", "on_failure: "+policy+"\n")
 					res := r.run()
 					r.expect(res, job.Failed)
-					if after := r.versions("hello"); after != before {
+					if after := r.versions(); after != before {
 						t.Errorf("before\n%s\nafter\n%s\n%s", before, after, res.Detail)
 					}
 					r.serve(t, "good")
@@ -210,6 +210,7 @@ func TestKilledThenAnotherWish(t *testing.T) {
 	for _, next := range []string{"rolling", "bluegreen"} {
 		for n := int64(5); n <= 60; n += 5 {
 			all.run(t, fmt.Sprint(next, " after call ", n), func(t *testing.T) {
+				t.Helper()
 				r := rolloutOf(t, "bluegreen")
 				r.give(r.good, "better", "")
 				doomed, life := r.mortal(n)
@@ -264,7 +265,7 @@ func TestKilledThenFailedLeavesNothingBehind(t *testing.T) {
 				all.run(t, fmt.Sprint(strategy, " ", policy, " after call ", n), func(t *testing.T) {
 					t.Helper()
 					r := rolloutOf(t, strategy)
-					before := r.versions("hello")
+					before := r.versions()
 					r.spoil(r.bad, flysim.Behavior{Checks: "critical"})
 					r.give(r.bad, "bad", "on_failure: "+policy+"\n")
 					req := jobOf("the one", "hello", r.tree, r.last["hello"])
@@ -276,7 +277,7 @@ func TestKilledThenFailedLeavesNothingBehind(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.expect(res, job.Failed)
-					if after := r.versions("hello"); after != before {
+					if after := r.versions(); after != before {
 						t.Errorf("before\n%s\nafter\n%s\n%s", before, after, res.Detail)
 					}
 				})
@@ -303,5 +304,26 @@ func TestReleaseThatFailsFromOutsideIsPutBack(t *testing.T) {
 			r.serve(t, "better")
 			r.rests(t)
 		})
+	}
+}
+
+// A check that fails beside a canary, or beside a green machine, is a release that failed beside the old one.
+func TestMachineCheckThatFailsBesideTheOldOneTouchesNothing(t *testing.T) {
+	one := 1
+	for _, strategy := range []string{"canary", "bluegreen"} {
+		for _, policy := range []string{"rollback", "none"} {
+			t.Run(strategy+" "+policy, func(t *testing.T) {
+				t.Parallel()
+				r := rolloutOf(t, strategy)
+				before, failing := r.versions(), r.Image("failing:1")
+				r.spoil(failing, flysim.Behavior{Exit: &one})
+				r.give(r.good, "bad", "on_failure: "+policy+"\nmachine_checks: [{image: "+failing+", command: [look]}]\n")
+				res := r.run()
+				r.expect(res, job.Failed)
+				if after := r.versions(); after != before || !strings.Contains(res.Detail, "machine check") {
+					t.Errorf("before\n%s\nafter\n%s\n%s", before, after, res.Detail)
+				}
+			})
+		}
 	}
 }

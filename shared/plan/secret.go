@@ -190,9 +190,11 @@ func SecretsOf(a machine.Addon) []string {
 }
 
 // counts reports whether a machine that FlyCD has not deployed yet must get the seal: a listed secret
-// may be another one than it has. Where no value can be told, nothing is known to differ.
+// may be another one than it has, and one that is about to be set is. Where no value can be told, nothing is known to differ.
 func (s *secrets) counts() bool {
-	return slices.ContainsFunc(s.want.Secrets, func(w WantedSecret) bool { return !w.Unknown || s.addons(w.Name) })
+	return slices.ContainsFunc(s.want.Secrets, func(w WantedSecret) bool {
+		return !w.Unknown || slices.Contains(s.step.Set, w.Name)
+	})
 }
 
 // steps gives the one step, if there is something to do.
