@@ -31,7 +31,14 @@ var ErrUntrusted = errors.New("the claim on the job is no longer trusted")
 // the steps that were begun: those that failed may have happened.
 func (w *work) applyAll(ctx context.Context, ch *fly.Change, p plan.Plan, prove bool) ([]plan.Step, error) {
 	var done []plan.Step
+	sure := false
 	for i, st := range p.Stages {
+		if !sure && losesForGood(st) {
+			if err := w.proveAll(ctx, ch); err != nil {
+				return done, err
+			}
+			sure = true
+		}
 		if prove && destroys(st) {
 			// what stays as it is was in no stage before
 			if err := w.proveKept(ctx, ch, p, func(string) bool { return true }); err != nil {
@@ -162,6 +169,27 @@ func (w *work) proveStage(ctx context.Context, ch *fly.Change, st plan.Stage) er
 		w.proven[m.Name] = true
 	}
 	return nil
+}
+
+// proveAll proves all that is to run, from inside Fly and from outside: what can never be had again goes only
+// when the release needs no way back, whatever the strategy.
+func (w *work) proveAll(ctx context.Context, ch *fly.Change) error {
+	if err := ch.Prove(ctx, plan.ProofOf(w.observed, w.intent)); err != nil {
+		return err
+	}
+	return w.verify(ctx)
+}
+
+// losesForGood reports whether the stage takes away what nobody can bring back.
+func losesForGood(st plan.Stage) bool {
+	return slices.ContainsFunc(st.Steps, func(s plan.Step) bool {
+		switch s.(type) {
+		case plan.DestroyVolume, plan.DestroyAddon, plan.RemoveCert, plan.ReleaseIP:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // touched gives the machines that a stage changes, by id, and those that it makes, by name.

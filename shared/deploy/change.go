@@ -17,7 +17,7 @@ import (
 // nothing is to be changed and everything is proven, Fly is not written to at all.
 func (w *work) change(ctx context.Context) error {
 	if w.decision.Empty() && plan.Proven(w.observed, w.intent) == nil {
-		return w.conclude(w.observed, w.success())
+		return w.unchanged(ctx)
 	}
 	ch, err := w.begin(ctx)
 	if err != nil {
@@ -44,6 +44,19 @@ func (w *work) change(ctx context.Context) error {
 		return w.failed(ctx, ch, done, err)
 	}
 	return w.conclude(o, outcome)
+}
+
+// unchanged concludes where there is nothing to do. An earlier deploy of the same may have failed for what the
+// world sees of it, so that is asked for again.
+func (w *work) unchanged(ctx context.Context) error {
+	if err := w.verify(ctx); err != nil {
+		if interrupted(ctx) != nil {
+			return err
+		}
+		w.outcome, w.detail = job.Failed, err.Error()+"; there was nothing to change"
+		return nil
+	}
+	return w.conclude(w.observed, w.success())
 }
 
 // fresh is how long a look at Fly may be ago for a change to begin with it.
