@@ -28,7 +28,7 @@ func (w *work) onFailure() string {
 // tidy takes away what must not stay behind a deploy that failed, whatever the policy: canaries, and the
 // greens of a cut that never came.
 func (w *work) tidy(ctx context.Context, ch *fly.Change, done []plan.Step) error {
-	now, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
+	now, err := ch.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (w *work) tidy(ctx context.Context, ch *fly.Change, done []plan.Step) error
 // rollBack puts the observed configs back under the leases that are held, and proves them as a
 // deploy would.
 func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) error {
-	now, err := w.Fly.Observe(ctx, w.entry.App.Name, plan.Scope{})
+	now, err := ch.Look(ctx)
 	if err != nil {
 		return err
 	}

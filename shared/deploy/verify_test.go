@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
@@ -60,5 +61,20 @@ func TestNothingIsLostForGoodBeforeTheReleaseIsProven(t *testing.T) {
 		if d := a.disks(); len(d) != 0 {
 			t.Errorf("%s: volumes %+v after one that did not", strategy, d)
 		}
+	}
+}
+
+// TestRollbackSeesThroughLateLists: a machine that the failed deploy made goes, although Fly's lists do not show
+// it yet.
+func TestRollbackSeesThroughLateLists(t *testing.T) {
+	a, o := appOf(t, flysim.Options{}), newOutside(t)
+	img := a.Image("hello:1")
+	a.write(img, "machines: {count: 1}\n")
+	a.expect(a.run(), job.Created)
+	a.write(img, "machines: {count: 2}\non_failure: rollback\n"+o.verify())
+	a.Sim.SetLag(flysim.Lag{List: time.Minute})
+	a.expect(a.run(), job.Failed)
+	if n := len(a.alive("hello")); n != 1 {
+		t.Errorf("%d machines after the rollback, want 1", n)
 	}
 }
