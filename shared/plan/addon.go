@@ -40,17 +40,21 @@ func Recorded(machines []Machine) []machine.Addon {
 	return all
 }
 
-// recordedAddons is the metadata for the machines: the services that the manifest has, and those that
-// were made for the app and may still be there.
-func recordedAddons(o Observed, t machine.Target) string {
+// recordedAddons is the metadata for the machines: the services that this deploy makes, and those that were made
+// for the app and may still be there. One that was there before is somebody else's too, as far as anybody can tell, and
+// is never taken away.
+func recordedAddons(o Observed, want Intent) string {
 	keys := map[string]bool{}
-	for _, a := range t.Addons {
-		if a.From == "" {
+	for _, a := range newAddons(o, want) {
+		if !slices.ContainsFunc(o.Addons, sameAddon(a)) {
 			keys[a.Type+"/"+a.Name] = true
 		}
 	}
+	for _, a := range want.Made {
+		keys[a.Type+"/"+a.Name] = true
+	}
 	for _, a := range Recorded(o.Machines) {
-		if !t.Prune || slices.ContainsFunc(o.Addons, sameAddon(a)) {
+		if !want.Target.Prune || slices.ContainsFunc(o.Addons, sameAddon(a)) {
 			keys[a.Type+"/"+a.Name] = true
 		}
 	}

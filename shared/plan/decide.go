@@ -68,7 +68,7 @@ type decider struct {
 
 func newDecider(o Observed, want Intent) *decider {
 	d := &decider{
-		want: want, ignore: ignoredOf(want.Target), addons: recordedAddons(o, want.Target),
+		want: want, ignore: ignoredOf(want.Target), addons: recordedAddons(o, want),
 		names: map[string]bool{}, volumes: o.Volumes, taken: map[string]bool{}, going: map[string]bool{},
 	}
 	for _, m := range o.Machines {

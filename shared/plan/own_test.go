@@ -159,6 +159,23 @@ func TestRecordedServices(t *testing.T) {
 	}
 }
 
+// TestServiceThatWasThereBeforeIsNeverTakenAway: other apps may use a service that the deploy only found.
+func TestServiceThatWasThereBeforeIsNeverTakenAway(t *testing.T) {
+	a, want := deployed(t, worker)
+	a.o.Addons = []plan.Addon{{Type: "redis", Name: "cache", ID: "1", Ready: true}}
+	found := intent(t, worker+"addons: [{type: redis, name: cache}]\n")
+	a.deploy(t, found)
+	if got := plan.Recorded(a.o.Machines); len(got) != 0 {
+		t.Errorf("recorded as made for the app: %+v", got)
+	}
+	want.Target.Prune, want.Confirm = true, true
+	for _, step := range stepsOf(mustDiff(t, a.o, want)) {
+		if s, ok := step.(plan.DestroyAddon); ok {
+			t.Errorf("plans %s", plan.Line(s))
+		}
+	}
+}
+
 func TestAddressesOfAKindAreCounted(t *testing.T) {
 	v6ams, v6 := plan.IP{Address: "fd::1", Region: "ams"}, plan.IP{Address: "fd::2", Region: "global"}
 	pair := []plan.IP{{Address: "fe::1", Region: "ams", Egress: true}, {Address: "5.6.7.8", Region: "ams", Egress: true}}
