@@ -33,7 +33,7 @@ func (b *bench) scheduled(name string) flysim.MachineState {
 	b.tb.Helper()
 	for range 200 {
 		var found []flysim.MachineState
-		for _, m := range b.alive("hello") {
+		for _, m := range b.alive() {
 			if m.Metadata["flycd_schedule"] == name {
 				found = append(found, m)
 			}
@@ -90,7 +90,7 @@ func TestScheduleFollowsTheRelease(t *testing.T) {
 	a.write(two, "schedules: [{name: other, command: other, every: hourly}]\n")
 	res := a.run()
 	a.expect(res, job.Updated)
-	left := slices.DeleteFunc(a.alive("hello"), func(m flysim.MachineState) bool { return m.Metadata["flycd_schedule"] == "" })
+	left := slices.DeleteFunc(a.alive(), func(m flysim.MachineState) bool { return m.Metadata["flycd_schedule"] == "" })
 	if len(left) != 1 || left[0].ID != other.ID || !strings.Contains(strings.Join(res.Changes, "\n"), `no schedule "nightly"`) {
 		t.Errorf("left are %v, changes %q", left, res.Changes)
 	}
@@ -111,7 +111,7 @@ func TestScheduleProvesNothing(t *testing.T) {
 // machineOf is the id of a schedule's machine, whatever it does.
 func (b *bench) machineOf(schedule string) string {
 	b.tb.Helper()
-	for _, m := range b.alive("hello") {
+	for _, m := range b.alive() {
 		if m.Metadata["flycd_schedule"] == schedule {
 			return m.ID
 		}

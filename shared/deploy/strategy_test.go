@@ -40,12 +40,12 @@ func rolloutOf(t *testing.T, strategy string) rollout {
 	return r
 }
 
-// alive are the machines that are there.
-func (b *bench) alive(app string) []flysim.MachineState {
+// alive are the machines of hello that are there.
+func (b *bench) alive() []flysim.MachineState {
 	var out []flysim.MachineState
 	for _, a := range b.Sim.State().Apps {
 		for _, m := range a.Machines {
-			if a.Name == app && m.State != "destroyed" && m.State != "destroying" && !strings.HasPrefix(m.Metadata["fly_process_group"], "fly_app_") {
+			if a.Name == "hello" && m.State != "destroyed" && m.State != "destroying" && !strings.HasPrefix(m.Metadata["fly_process_group"], "fly_app_") {
 				out = append(out, m)
 			}
 		}
@@ -56,7 +56,7 @@ func (b *bench) alive(app string) []flysim.MachineState {
 // versions says which version of which machine is where, and whether the proxy sees it.
 func (b *bench) versions() string {
 	var lines []string
-	for _, m := range b.alive("hello") {
+	for _, m := range b.alive() {
 		lines = append(lines, fmt.Sprint(m.ID, " ", m.InstanceID, " ", m.State, " hidden=", m.Cordoned, " starts=", m.Launches))
 	}
 	slices.Sort(lines)
@@ -80,7 +80,7 @@ func said(b *bench, machines []flysim.MachineState) []string {
 // serve demands three machines that say so, in the proxy's sight.
 func (r rollout) serve(t *testing.T, text string) {
 	t.Helper()
-	machines := r.alive("hello")
+	machines := r.alive()
 	if got := said(r.bench, machines); !slices.Equal(got, []string{text, text, text}) {
 		t.Errorf("machines say %v, want three times %s", got, text)
 	}
@@ -128,13 +128,13 @@ func TestGoodReleaseTakesAllMachines(t *testing.T) {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			r := rolloutOf(t, strategy)
-			before := r.alive("hello")
+			before := r.alive()
 			r.give(r.good, "better", "")
 			res := r.run()
 			r.expect(res, job.Updated)
 			r.serve(t, "better")
 			canaries, kept := strings.Count(strings.Join(res.Changes, "\n"), "canary"), 0
-			for _, m := range r.alive("hello") {
+			for _, m := range r.alive() {
 				if slices.ContainsFunc(before, func(b flysim.MachineState) bool { return b.ID == m.ID }) {
 					kept++
 				}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/fly/flysim"
@@ -100,6 +101,10 @@ func (b *bench) destroy(id string) {
 	if resp.StatusCode != http.StatusOK {
 		b.tb.Fatalf("destroy %s: %s", id, resp.Status)
 	}
+	held := func(d disk) bool { return d.AttachedMachine != nil && *d.AttachedMachine == id }
+	for slices.ContainsFunc(b.disks(), held) {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func TestMachineFindsItsOldVolume(t *testing.T) {
@@ -110,7 +115,7 @@ func TestMachineFindsItsOldVolume(t *testing.T) {
 	a.destroy(*before[0].AttachedMachine)
 	a.expect(a.run(), job.Updated)
 	after := a.disks()
-	if len(after) != 2 || len(a.alive("hello")) != 2 {
+	if len(after) != 2 || len(a.alive()) != 2 {
 		t.Fatalf("volumes %+v, before %+v", after, before)
 	}
 	for _, d := range after {
@@ -153,8 +158,8 @@ func TestVolumeGoesOnlyOnAPersonsWord(t *testing.T) {
 	a.expect(a.run(), job.Updated)
 	a.write(img, without+"sync: {prune: true}\n")
 	a.expect(a.confirmed(), job.Updated)
-	if d := a.disks(); len(d) != 0 || len(a.alive("hello")) != 1 {
-		t.Errorf("volumes %+v, machines %d", d, len(a.alive("hello")))
+	if d := a.disks(); len(d) != 0 || len(a.alive()) != 1 {
+		t.Errorf("volumes %+v, machines %d", d, len(a.alive()))
 	}
 	a.rests(t)
 }
