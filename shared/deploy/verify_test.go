@@ -74,7 +74,7 @@ func TestRollbackSeesThroughLateLists(t *testing.T) {
 	a.write(img, "machines: {count: 2}\non_failure: rollback\n"+o.verify())
 	a.Sim.SetLag(flysim.Lag{List: time.Minute})
 	a.expect(a.run(), job.Failed)
-	if n := len(a.alive("hello")); n != 1 {
+	if n := len(a.alive()); n != 1 {
 		t.Errorf("%d machines after the rollback, want 1", n)
 	}
 }
