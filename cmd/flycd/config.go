@@ -33,7 +33,7 @@ type config struct {
 	UIEXBaseURL  string        `env:"FLY_UIEX_BASE_URL" help:"where Fly keeps releases; point it at flycd sim too"`
 	Smoke        time.Duration `env:"FLYCD_SMOKE" help:"how long a machine must have been up before it counts as running (default 10s)"`
 	FlyConfigDir string        `env:"FLY_CONFIG_DIR" help:"where flyctl keeps its login (~/.fly)"`
-	Org          string        `env:"FLYCD_ORG" help:"organisation of apps that name none (default personal)" envDefault:"personal"`
+	Org          string        `env:"FLYCD_ORG" help:"organisation of apps that name none" envDefault:"personal"`
 
 	ConfigRepos   []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated"`
 	WebhookSecret string   `env:"FLYCD_WEBHOOK_SECRET" help:"webhook secrets of flycd monitor, comma separated"`
@@ -43,7 +43,7 @@ type config struct {
 	RunnerRegion  string   `env:"FLYCD_RUNNER_REGION" help:"region of the runner machines"`
 	RunnerSize    string   `env:"FLYCD_RUNNER_SIZE" help:"size of the runner machines, such as shared-cpu-1x:512MB"`
 	MaxRunners    int      `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once"`
-	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes"`
+	DigestKey     string   `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes, and only then"`
 	DigestKeyFile string   `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
 	AgeKey        string   `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
 	PGPKey        string   `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP"`

@@ -27,7 +27,9 @@ what Fly holds, changed where it differs, and proven. Apps are deployed side by 
 depends on (depends_on): when one of these fails, it is not deployed. Fly's machine leases keep two deployers apart. What
 is lost for good (volumes, databases, certificates, dedicated addresses that the manifest no longer names) goes only with
 --confirm, where sync.prune asks for it. Where REDIS_URL is set, an app that a runner is deploying is refused, and the result is
-recorded: flycd status shows it.`,
+recorded: flycd status shows it.
+
+-o json prints the result of each app on a line of its own.`,
 		Example: `  flycd deploy
   flycd deploy ./config --only 'shop-*' --dry-run
   flycd deploy ./apps/web ./apps/api -o json`,

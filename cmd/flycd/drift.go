@@ -37,7 +37,7 @@ by hand or with another tool. The next deploy would undo them.
 
 flycd plan shows everything that a deploy would change, from whichever side; flycd drift shows only what comes
 from Fly's side. A manifest that has changed since its last deploy hides drift, so such an app is named and
-nothing more is said of it: deploy it, or ask for its plan.
+nothing more is said of it: deploy it, or ask for its plan. So is an app that FlyCD adopted and has not changed since.
 
 For a PATH the manifests there are read. Where REDIS_URL is set, an APP is compared with its manifest at the
 commit that was deployed last, and so has no such gap.`,

@@ -49,7 +49,7 @@ func (c *cli) load(ctx context.Context, path string, lenient bool) (loaded, erro
 }
 
 func noApp(path string) error {
-	return usage(fmt.Errorf("%s: no app here: expected an app.yaml or app.toml in this folder or below, or the path of a fly.toml", path))
+	return usage(fmt.Errorf("%s: no app here: expected an app.yaml or app.toml in this folder or below, or the path of a fly.toml; flycd convert %s makes an app.yaml of each fly.toml below it", path, path))
 }
 
 func (c *cli) warn(read manifest.Tree, root string) {
