@@ -164,6 +164,11 @@ func (ch *Change) createApp(ctx context.Context, s plan.CreateApp) error {
 	if err == nil && !ok {
 		err = fmt.Errorf("%s: made, but not to be seen yet; try again", e)
 	}
+	if err == nil {
+		ch.mu.Lock()
+		ch.observed.Exists = true
+		ch.mu.Unlock()
+	}
 	return err
 }
 
@@ -174,7 +179,10 @@ type appCreation struct {
 
 func (e *appCreation) String() string { return "create app " + e.want.App }
 
-func (e *appCreation) seen(ctx context.Context, _ bool) (bool, error) {
+func (e *appCreation) seen(ctx context.Context, fresh bool) (bool, error) {
+	if !fresh && !e.ch.Observed().Exists {
+		return false, nil
+	}
 	app, err := e.ch.client.app(ctx, e.want.App)
 	if err != nil || app == nil {
 		return false, err

@@ -75,7 +75,7 @@ func (c *Client) Begin(ctx context.Context, app string, scope plan.Scope) (*Chan
 // BeginFrom is Begin for whoever has just observed the app, in the same scope. Only the machines are read
 // again. Where they are not what was observed, somebody else has been there, and everything is.
 func (c *Client) BeginFrom(ctx context.Context, o plan.Observed, scope plan.Scope) (*Change, error) {
-	if len(o.Machines) == 0 {
+	if o.Exists && len(o.Machines) == 0 {
 		return c.Begin(ctx, o.App, scope) // nothing to lease: nobody could be noticed
 	}
 	ch, err := c.begin(ctx, o, scope)
