@@ -163,7 +163,7 @@ func TestRecordedServices(t *testing.T) {
 func TestServiceThatWasThereBeforeIsNeverTakenAway(t *testing.T) {
 	a, want := deployed(t, worker)
 	a.o.Addons = []plan.Addon{{Type: "redis", Name: "cache", ID: "1", Ready: true}}
-	found := intent(t, worker+"addons: [{type: redis, name: cache}]\n")
+	found := intent(t, worker+"env: {A: b}\naddons: [{type: redis, name: cache}]\n")
 	a.deploy(t, found)
 	if got := plan.Recorded(a.o.Machines); len(got) != 0 {
 		t.Errorf("recorded as made for the app: %+v", got)
