@@ -22,6 +22,7 @@ secrets:
 }
 
 func secretBench(t *testing.T) (*bench, job.Config, func(text string)) {
+	t.Helper()
 	b := newBench(t, flysim.Options{})
 	b.deployer.DigestKey = manifest.NewSecret("the key of the test")
 	b.deployer.Secrets.Env = map[string]string{"API_KEY": "first-api-key", "HELLO_DB_URL": "postgres://first"}

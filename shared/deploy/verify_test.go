@@ -18,6 +18,7 @@ type outside struct {
 }
 
 func newOutside(t *testing.T) *outside {
+	t.Helper()
 	o := &outside{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if !o.well.Load() {

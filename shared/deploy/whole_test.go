@@ -36,6 +36,7 @@ network: {ips: [{v: v6}, {v: v4, shared: true}]}
 
 // wholeBench is a world with the whole app in its repository; commit gives it another text.
 func wholeBench(t *testing.T) (b *bench, tree job.Config, commit func(text string)) {
+	t.Helper()
 	b = newBench(t, flysim.Options{})
 	b.deployer.DigestKey = manifest.NewSecret("the key of the test")
 	b.deployer.Secrets.Env = map[string]string{"API_KEY": "first-api-key"}
