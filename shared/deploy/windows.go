@@ -195,19 +195,28 @@ func (ws windows) change(at time.Time) time.Time {
 // lasts reports whether a window that began lasts at a moment. Its end is outside.
 func (w window) lasts(at time.Time) bool { return w.end(at).After(at) }
 
-// end is when the window ends that began last, and lasts at that moment; the zero time where none does.
+// end is when the window ends that began last, and lasts at that moment; the zero time where none does. It looks
+// back step by step: where beginnings are many, the last one is near.
 func (w window) end(at time.Time) time.Time {
-	var last time.Time
-	for start := range w.beginnings(at.Add(-w.duration)) {
-		if start.After(at) {
-			break
+	const further = 8
+	for back := min(time.Hour, w.duration); ; back *= further {
+		if back > w.duration/further {
+			back = w.duration
 		}
-		last = start
+		var last time.Time
+		for start := range w.beginnings(at.Add(-back)) {
+			if start.After(at) {
+				break
+			}
+			last = start
+		}
+		switch {
+		case !last.IsZero():
+			return last.Add(w.duration)
+		case back == w.duration:
+			return last
+		}
 	}
-	if last.IsZero() {
-		return last
-	}
-	return last.Add(w.duration)
 }
 
 // beginning is the first one after a moment, the zero time where there is none.

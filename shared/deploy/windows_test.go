@@ -159,3 +159,24 @@ func TestNextOpeningIsTheFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestLongWindowsThatBeginAllTheTimeCostLittle: a manifest cannot keep a runner busy with its windows.
+func TestLongWindowsThatBeginAllTheTimeCostLittle(t *testing.T) {
+	ended := make(chan deploy.Opening, 1)
+	go func() {
+		century := manifest.Duration(100 * 366 * 24 * time.Hour)
+		o, err := deploy.OpeningAt([]manifest.Window{{Kind: "deny", Schedule: "* * * * *", Duration: &century}}, time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- o
+	}()
+	select {
+	case o := <-ended:
+		if o.Open || !o.Next.IsZero() {
+			t.Errorf("got %+v", o)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is still being found out")
+	}
+}

@@ -52,6 +52,7 @@ func TestOwnKeysAreChecked(t *testing.T) {
 		{"sync: {windows: [{kind: deny, duration: 1h}]}", "sync.windows[0].schedule: is missing; say when the window begins, as cron does: 0 22 * * 1-5"},
 		{"sync: {windows: [{kind: deny, schedule: '0 1 *', duration: 1h}]}", "sync.windows[0].schedule: expected five fields as cron has them (minute, hour, day, month, weekday: 0 22 * * 1-5), found 3"},
 		{"sync: {windows: [{kind: deny, schedule: '0 1 * * *'}]}", "sync.windows[0].duration: is missing; say how long the window is, such as 8h"},
+		{"sync: {windows: [" + strings.Repeat("{kind: deny, schedule: '@daily', duration: 1h}, ", 51) + "]}", "sync.windows: expected at most 50, found 51"},
 		{"sync: {windows: [{kind: deny, schedule: '@daily', duration: 0s}]}", "sync.windows[0].duration: expected more than 0, found 0s"},
 		{"sync: {windows: [{kind: deny, schedule: '@daily', duration: 1h, timezone: Mars/Olympus}]}", `sync.windows[0].timezone: expected a time zone such as Europe/Stockholm, found "Mars/Olympus"`},
 		{"sync: {ignore: [machine.count]}", `sync.ignore[0]: "machine.count" is no field that can be left to others; they begin with ` + "machines, env, metadata, services, checks, metrics, files, statics, restart, init, stop_config, dns, containers, volumes, ips, secrets, certs or schedules" + `; did you mean "machines"?`},

@@ -166,6 +166,9 @@ func (c checker) probes() {
 	}
 }
 
+// mostWindows bounds what it takes to find out when an app may be deployed.
+const mostWindows = 50
+
 // sync checks the policy, also where it comes from a project.
 func (c checker) sync() {
 	s := c.app.Sync
@@ -174,6 +177,9 @@ func (c checker) sync() {
 	}
 	if b := s.Retry.Backoff; b != nil && *b < 0 {
 		c.bad("sync.retry.backoff", "expected 0 or more, found %s", b)
+	}
+	if len(s.Windows) > mostWindows {
+		c.bad("sync.windows", "expected at most %d, found %d", mostWindows, len(s.Windows))
 	}
 	for i, w := range s.Windows {
 		c.window(fmt.Sprintf("sync.windows[%d]", i), w)
