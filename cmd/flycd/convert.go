@@ -184,9 +184,9 @@ func convertFile(from string) (conversion, error) {
 	default:
 		return conversion{}, fmt.Errorf("%s: expected a file that ends in .toml, .yaml or .yml", from)
 	}
-	converted, err := convert(filepath.Base(from), text)
+	converted, err := convert(filepath.ToSlash(from), text)
 	if err != nil {
-		return conversion{}, fmt.Errorf("%s: %w", filepath.Dir(from), err)
+		return conversion{}, err //nolint:wrapcheck // its problems name the file
 	}
 	return conversion{from, newFile{filepath.Join(filepath.Dir(from), to), converted}}, nil
 }
