@@ -53,8 +53,12 @@ func (t *translator) counts(g *Group) {
 	}
 }
 
+// mostMachines bounds the machines of a group in one region: a slip of the keyboard must not cost a fortune, nor fill
+// the memory of whoever plans them.
+const mostMachines = 1000
+
 func (t *translator) checkCount(key string, n int) {
-	if n < 0 {
-		t.bad(key, "is %d; it must be 0 or more", n)
+	if n < 0 || n > mostMachines {
+		t.bad(key, "is %d; it must be 0 to %d", n, mostMachines)
 	}
 }

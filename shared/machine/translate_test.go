@@ -44,6 +44,7 @@ func TestBadValuesAreNamed(t *testing.T) {
 		{"http_service.processes: is missing: an app with [processes]", func(a *manifest.App) { a.Processes = map[string]string{"web": ""} }},
 		{`http_service.processes: "web" is no process group of this app; it has app`, func(a *manifest.App) { a.HTTPService.Processes = []string{"web"} }},
 		{`machines.web: "web" is no process group`, func(a *manifest.App) { a.Machines.Groups = map[string]manifest.Guest{"web": {}} }},
+		{"machines.count: is 2000000000; it must be 0 to 1000", func(a *manifest.App) { a.Machines.Count = new(2_000_000_000) }},
 		{"http_service.internal_port: is 0", func(a *manifest.App) { a.HTTPService.InternalPort = 0 }},
 		{`services.protocol: is "sctp"; it can be tcp or udp`, func(a *manifest.App) { a.Services = []manifest.Service{{InternalPort: 1, Protocol: "sctp"}} }},
 		{"services.ports.port: is 70000", func(a *manifest.App) {

@@ -52,6 +52,7 @@ func TestEveryMistakeHasItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{"app: a\nmounts: [{source: d, destination: /d}, {source: e, destination: /e}]", "2:40: mounts[1]: is a second mount of group app (mounts[0] is the first); a machine can have one"},
 		{"app: a\nmounts: {source: d}", "2:9: mounts[0].destination: is missing; say where the volume is mounted"},
 		{"app: a\nmount: {source: d, destination: /d, snapshot_retention: 90}", "2:57: mounts[0].snapshot_retention: expected 1 to 60 days, found 90"},
+		{"app: a\nvolumes: [{name: d, count: 1001}]", "2:28: volumes[0].count: expected at most 1000, found 1001"},
 		{"app: a\nprocesses: {web: w}\nservices: [{internal_port: 1}]", "3:12: services[0].processes: is missing; say which of web the service belongs to"},
 		{"app: a\nprocesses: {web: w}\nvm: [{processes: [wbe]}]", `3:19: vm[0].processes[0]: there is no process group "wbe", only web`},
 		{"app: a\nprocesses: {web: \"a 'b\"}", "2:18: processes.web: cannot be split into words; a quote is not closed"},

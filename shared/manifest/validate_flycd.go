@@ -16,6 +16,9 @@ func (repo *repository) isDir(dir string) bool {
 	return err == nil && info.IsDir()
 }
 
+// mostVolumes is as many as a group may have machines in a region.
+const mostVolumes = 1000
+
 func (c checker) volumes() {
 	names := map[string]bool{}
 	for i, v := range c.app.Volumes {
@@ -29,6 +32,9 @@ func (c checker) volumes() {
 		names[v.Name] = true
 		if r := v.SnapshotRetention; r != nil && (*r < 1 || *r > 60) {
 			c.bad(key+".snapshot_retention", "expected 1 to 60 days, found %d", *r)
+		}
+		if n := v.Count; n != nil && *n > mostVolumes {
+			c.bad(key+".count", "expected at most %d, found %d", mostVolumes, *n)
 		}
 	}
 }
