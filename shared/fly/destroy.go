@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	flygo "github.com/superfly/fly-go"
 
@@ -91,11 +90,9 @@ func (ch *Change) replaceMachine(ctx context.Context, s plan.ReplaceMachine) err
 	if err := ch.createMachine(ctx, s.Create); err != nil {
 		return err
 	}
-	_, digest, _ := strings.Cut(s.Create.Config.Image, "@")
 	m, _ := ch.named(s.Create.Name)
-	err := ch.prove(ctx, plan.ProofMachine{
-		ID: m.ID, Name: m.Name, Digest: digest, Config: s.Create.Config, Stopped: s.Create.SkipLaunch,
-	}, 0)
+	proof := plan.Stage{Steps: []plan.Step{s.Create}}.Proof(plan.Intent{Image: s.Create.Config.Image})
+	err := ch.prove(ctx, proof.Machines[0], 0)
 	if err != nil {
 		return errors.Join(err, ch.destroyMachine(ctx, m.ID))
 	}
