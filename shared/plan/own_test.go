@@ -176,6 +176,17 @@ func TestServiceThatWasThereBeforeIsNeverTakenAway(t *testing.T) {
 	}
 }
 
+// TestServiceIsMadeWhereTheAppIs: also where the manifest says another organisation, in which it would not be found
+// again.
+func TestServiceIsMadeWhereTheAppIs(t *testing.T) {
+	a, _ := deployed(t, worker)
+	a.o.Org = "acme"
+	want := intent(t, worker+"org: other\naddons: [{type: redis}]\n")
+	if s, ok := stepsOf(mustDiff(t, a.o, want))[0].(plan.CreateAddon); !ok || s.Org != "acme" {
+		t.Errorf("got %+v", s)
+	}
+}
+
 func TestAddressesOfAKindAreCounted(t *testing.T) {
 	v6ams, v6 := plan.IP{Address: "fd::1", Region: "ams"}, plan.IP{Address: "fd::2", Region: "global"}
 	pair := []plan.IP{{Address: "fe::1", Region: "ams", Egress: true}, {Address: "5.6.7.8", Region: "ams", Egress: true}}

@@ -21,7 +21,7 @@ func (all *decisions) plan(o Observed, want Intent) (Plan, error) {
 	}
 	var addons []CreateAddon
 	for _, a := range all.addons {
-		addons = append(addons, CreateAddon{App: want.Target.App, Org: want.Target.Org, Addon: a})
+		addons = append(addons, CreateAddon{App: want.Target.App, Org: first(o.Org, want.Target.Org), Addon: a})
 	}
 	if p.add("add-ons", 1, steps(addons)) {
 		p.last().Again = true
