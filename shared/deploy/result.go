@@ -61,7 +61,7 @@ func (w *work) settled(ctx context.Context, ch *fly.Change, done []plan.Step) (p
 // observed under the leases.
 func (w *work) outcomeOf(ctx context.Context, ch *fly.Change, done []plan.Step) (plan.Observed, error) {
 	if slices.ContainsFunc(done, beyondMachines) {
-		return w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
+		return ch.Look(ctx)
 	}
 	o := w.observed
 	var err error

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/job"
 )
@@ -78,4 +79,14 @@ func TestRollbackSeesThroughLateLists(t *testing.T) {
 	if n := len(a.alive()); n != 1 {
 		t.Errorf("%d machines after the rollback, want 1", n)
 	}
+}
+
+// TestLateListsFailNoDeployThatWasProven: what the deploy did itself counts, also for secrets.
+func TestLateListsFailNoDeployThatWasProven(t *testing.T) {
+	a := appBench(t)
+	a.commit("")
+	a.expect(a.run(), job.Created)
+	a.commit(apiKey)
+	a.Sim.SetLag(flysim.Lag{List: time.Minute})
+	a.expect(a.deploy("hello", a.tree, func(r *deploy.Request) { r.Final = true }), job.Updated)
 }
