@@ -36,6 +36,9 @@ func (w *work) change(ctx context.Context) error {
 	if err == nil {
 		o, err = w.settled(ctx, ch, done)
 	}
+	for _, s := range done {
+		w.note(lineOf(s))
+	}
 	if err == nil {
 		err = w.verify(ctx)
 	}
@@ -71,7 +74,6 @@ func (w *work) begin(ctx context.Context) (*fly.Change, error) {
 
 // makeTrue applies the decision and proves it. It gives the steps that were begun.
 func (w *work) makeTrue(ctx context.Context, ch *fly.Change) (done []plan.Step, err error) {
-	w.changes = append(w.changes, linesOf(w.decision)...)
 	if done, err = w.makeApp(ctx, ch); err != nil {
 		return done, err
 	}
@@ -131,17 +133,14 @@ func (w *work) applyDecision(ctx context.Context, ch *fly.Change, prove bool) (d
 		if err := w.diff(); err != nil {
 			return done, err
 		}
-		w.note(linesOf(w.decision))
 	}
 	return done, fmt.Errorf("deploy %s: what was done %d times does not show on Fly; try again later", w.target.App, mostRounds)
 }
 
-// note adds lines that are new to the list of changes.
-func (w *work) note(lines []string) {
-	for _, line := range lines {
-		if !slices.Contains(w.changes, line) {
-			w.changes = append(w.changes, line)
-		}
+// note tells what was done, once.
+func (w *work) note(line string) {
+	if !slices.Contains(w.changes, line) {
+		w.changes = append(w.changes, line)
 	}
 }
 

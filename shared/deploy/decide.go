@@ -15,6 +15,10 @@ const personal = "personal"
 // decide makes the intent, and the plan from what was observed.
 func (w *work) decide(ctx context.Context) error {
 	w.intent = plan.Intent{Target: w.target, Image: w.image, Confirm: w.req.Job.Confirm}
+	if w.DigestKey.IsZero() && len(w.target.Secrets) > 0 {
+		w.intent.Renew = w.force()
+		w.warnings = append(w.warnings, "secrets cannot be compared without FLYCD_DIGEST_KEY: a value that changed is set when something else of the app changes, or with --force")
+	}
 	if !w.dry {
 		w.intent.Job = string(w.req.Job.ID)
 	}

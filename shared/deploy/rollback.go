@@ -61,6 +61,10 @@ func (w *work) rollBack(ctx context.Context, ch *fly.Change, done []plan.Step) e
 	defer cancel()
 	err = w.putBack(ctx, ch, undo, plan.ProofOfUndo(w.entry.App.Name, done))
 	w.changes = append(w.changes, linesOf(undo)...)
+	if err == nil && !w.preceded() {
+		w.detail += "; there was nothing before to go back to, and what was made was taken away"
+		return nil
+	}
 	if err == nil {
 		w.detail += "; the machines were put back to what they were before, and that was proven"
 		return nil

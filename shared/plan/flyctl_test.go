@@ -153,6 +153,7 @@ func digest(tag string) string {
 
 // readCase translates the case's manifest, with the flags that flyctl was given.
 func readCase(t *testing.T, dir string) (recording, plan.Intent) {
+	t.Helper()
 	return readManifest(t, dir, "fly.toml")
 }
 

@@ -29,6 +29,8 @@ type Intent struct {
 	// run, and Made the services that it has made. After fills them in.
 	Given, Ran []string
 	Made       []machine.Addon
+	// Renew sets every secret again: a forced deploy that has no key to compare them by.
+	Renew bool
 	// Confirm is a person's word that what is lost for good may go: volumes, databases, certificates,
 	// dedicated addresses. It works only together with Target.Prune (or Target.PruneIPs).
 	Confirm bool

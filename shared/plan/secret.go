@@ -97,7 +97,7 @@ func (s *secrets) decide(w WantedSecret) {
 	switch {
 	case slices.Contains(s.want.Given, w.Name):
 		s.seal[w.Name] = sealEntry{w.mac(), first(digest, unknownDigest)}
-	case exists && same:
+	case exists && same && (w.Unknown || !s.want.Renew):
 		s.seal[w.Name] = entry
 	case exists && (w.Unknown || s.idle):
 		s.seal[w.Name] = sealEntry{w.mac(), digest}
