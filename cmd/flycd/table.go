@@ -52,6 +52,9 @@ func (t table) report(app string, res job.Result, err error, output string) erro
 	for _, line := range res.Changes {
 		fmt.Fprintf(t.out, "  %s\n", t.paint.change(line))
 	}
+	for _, line := range res.Pending {
+		fmt.Fprintf(t.out, "  pending: %s\n", line)
+	}
 	if !res.Outcome.Done() && res.Detail != "" {
 		fmt.Fprintf(t.err, "%s: %s\n", app, res.Detail)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
@@ -18,7 +19,7 @@ func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error)
 	if named, err := w.named(ctx); named || err != nil {
 		return w.result(), err
 	}
-	ch, err := d.Fly.Begin(ctx, req.Job.App, plan.Scope{})
+	ch, err := d.Fly.Begin(ctx, req.Job.App, plan.Scope{Certs: true, Egress: true, Recorded: true})
 	if err != nil {
 		return w.result(), fmt.Errorf("begin to destroy %s: %w", req.Job.App, err)
 	}
@@ -28,7 +29,7 @@ func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error)
 		w.outcome, w.detail = job.Unchanged, "the app does not exist"
 		return w.result(), nil
 	}
-	if err := destroyable(o); err != nil {
+	if err := destroyable(o, req.Job.Confirm); err != nil {
 		return w.result(), err
 	}
 	if named, err := w.named(ctx); named || err != nil {
@@ -56,8 +57,9 @@ func (w *work) named(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// destroyable refuses what holds data and what is not ours.
-func destroyable(o plan.Observed) error {
+// destroyable refuses what holds data and what is not ours. What else is lost for good with the app, or is left
+// behind without an owner, needs a confirmation.
+func destroyable(o plan.Observed, confirmed bool) error {
 	var errs []error
 	for _, v := range o.Volumes {
 		errs = append(errs, fmt.Errorf("app %s holds the volume %s (%s, %d GB): FlyCD destroys no data; run `fly apps destroy %s` when it is no longer needed", o.App, v.Name, v.ID, v.SizeGb, o.App))
@@ -67,7 +69,30 @@ func destroyable(o plan.Observed) error {
 			errs = append(errs, fmt.Errorf("app %s has the machine %s, which FlyCD did not make: run `fly apps destroy %s` yourself", o.App, m.ID, o.App))
 		}
 	}
+	if !confirmed {
+		for _, what := range losses(o) {
+			errs = append(errs, fmt.Errorf("app %s has %s, which would be lost: give it up first, or run `fly apps destroy %s`", o.App, what, o.App))
+		}
+	}
 	return job.Reject(errors.Join(errs...))
+}
+
+// losses are what goes with the app and cannot be had again, and the services that only it knows of. A v6 address
+// is everybody's for nothing.
+func losses(o plan.Observed) []string {
+	var all []string
+	for _, ip := range o.IPs {
+		if ip.Egress || !ip.Shared && !ip.Private && !strings.Contains(ip.Address, ":") {
+			all = append(all, "the address "+ip.Address)
+		}
+	}
+	for _, c := range o.Certs {
+		all = append(all, "the certificate of "+c.Hostname)
+	}
+	for _, a := range o.Addons {
+		all = append(all, "the "+a.Type+" "+a.Name)
+	}
+	return all
 }
 
 func (w *work) destroyAll(ctx context.Context, ch *fly.Change, o plan.Observed) error {

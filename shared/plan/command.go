@@ -65,13 +65,18 @@ func exitCode(m Machine) (code int, ok bool) {
 	return exit.ExitCode, true
 }
 
-// once gives the step of the app's release or seed command, unless it has run for this job.
+// once gives the step of the app's release or seed command, unless it has run for this job (a release command: for
+// this job and image, since a job that is tried again may have found another one).
 func (c commander) once(kind, word string, config *flygo.MachineConfig) ([]Step, error) {
 	if config == nil {
 		return nil, nil
 	}
 	t := c.want.Target
-	name := c.name(word, "")
+	which := ""
+	if kind == ReleaseCommand {
+		which = c.want.Image
+	}
+	name := c.name(word, which)
 	if c.over[name] {
 		return nil, nil
 	}

@@ -45,7 +45,7 @@ func TestCommandsRunWhereTheyBelong(t *testing.T) {
 	}
 	all := commandsOf(p)
 	first, last := all[0], all[len(all)-1]
-	if first.Name != "shop-release-opqrstuvwxyz" && first.Name != "shop-release-"+"opqrstuvwxyz" || first.Kind != plan.ReleaseCommand || first.Region != "ams" || first.Timeout == 0 {
+	if !strings.HasPrefix(first.Name, "shop-release-opqrstuvwxyz-") || first.Kind != plan.ReleaseCommand || first.Region != "ams" || first.Timeout == 0 {
 		t.Errorf("the release command is %+v", first)
 	}
 	if c := first.Config; c.Image != want.Image || c.Guest == nil || c.Metadata[plan.MetaJob] != want.Job || strings.Join(c.Init.Cmd, " ") != "migrate --all" {
@@ -188,5 +188,17 @@ func TestImmediateAsksNoChecks(t *testing.T) {
 		if c.Kind == plan.MachineCheck {
 			t.Fatal("a check runs")
 		}
+	}
+}
+
+// A job that is tried again after its tag has moved runs the release command of the image that it deploys.
+func TestReleaseCommandRunsOnceForEachImageOfAJob(t *testing.T) {
+	want := job(intent(t, commanding), "abcdefghijklmnopqrstuvwxyz")
+	first := commandsOf(mustDiff(t, plan.Observed{}, want))[0]
+	again := commandsOf(mustDiff(t, plan.Observed{}, want))[0]
+	want.Image = image("2")
+	other := commandsOf(mustDiff(t, plan.Observed{}, want))[0]
+	if first.Name != again.Name || first.Name == other.Name {
+		t.Errorf("%s, again %s, for another image %s", first.Name, again.Name, other.Name)
 	}
 }

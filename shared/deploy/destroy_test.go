@@ -1,0 +1,47 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/queue/queuetest"
+)
+
+// What is lost for good with an app is named, and the app stays until a person says that it may go.
+func TestAppWithWhatCannotBeHadAgainIsNotDestroyedUnasked(t *testing.T) {
+	a := appBench(t)
+	q, err := queue.Open(queuetest.Embedded(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	a.deployer.Index = q
+	a.commit("certs: [{hostname: hello.example.com}]\nnetwork: {ips: [{v: v4}, {v: v6}]}\n")
+	a.expect(a.deploy("hello", a.tree, nil), job.Created)
+	destroy := func(confirm bool) job.Result {
+		t.Helper()
+		req := jobOf("destroy "+time.Now().String(), "hello", a.tree, a.last["hello"])
+		req.Job.Kind, req.Job.Confirm = job.Destroy, confirm
+		res, err := a.deployer.Deploy(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	before := a.shape("hello")
+	res := destroy(false)
+	a.expect(res, job.Rejected)
+	if !strings.Contains(res.Detail, "the certificate of hello.example.com") || strings.Count(res.Detail, "the address") != 1 {
+		t.Errorf("detail %q", res.Detail)
+	}
+	if after := a.shape("hello"); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	a.expect(destroy(true), job.Updated)
+	if got := a.shape("hello"); got != "no app" {
+		t.Errorf("left: %s", got)
+	}
+}
