@@ -66,7 +66,25 @@ func (c *Client) Observe(ctx context.Context, app string, scope plan.Scope) (pla
 	if err := g.Wait(); err != nil {
 		return plan.Observed{App: app}, err
 	}
-	return o, nil
+	return o, c.letGo(ctx, &o)
+}
+
+// letGo shows a volume as free whose machine is going: another one may wait for it, where a new, empty volume
+// would take its place otherwise. A machine that the list does not show yet is looked at.
+func (c *Client) letGo(ctx context.Context, o *plan.Observed) error {
+	for i, v := range o.Volumes {
+		if v.AttachedMachine == nil || slices.ContainsFunc(o.Machines, func(m plan.Machine) bool { return m.ID == *v.AttachedMachine }) {
+			continue
+		}
+		m, err := c.machine(ctx, o.App, *v.AttachedMachine)
+		if err != nil {
+			return c.explain(ctx, "look at the machine of volume "+v.ID, err)
+		}
+		if m == nil {
+			o.Volumes[i].AttachedMachine = nil
+		}
+	}
+	return nil
 }
 
 // app gives the app, or nil where there is none.

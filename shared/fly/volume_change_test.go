@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	flygo "github.com/superfly/fly-go"
 
@@ -123,5 +124,30 @@ func TestMachineThatIsPutBackGetsItsOwnVolume(t *testing.T) {
 	apply(t, ch, plan.DestroyMachine{App: testApp, Machine: held}, back)
 	if got := mounted(); got != own {
 		t.Errorf("made again, it mounts %s, and its own is %s", got, own)
+	}
+}
+
+// Somebody destroys the machine that holds a volume: while it goes the volume is free already, so that the next
+// machine waits for it and does not get an empty one.
+func TestVolumeOfAMachineThatGoesIsFree(t *testing.T) {
+	w := newWorld(t, flysim.Options{Settle: time.Hour})
+	ch := begin(t, w.client(t))
+	apply(t, ch, plan.CreateApp{App: testApp, Org: "personal"}, plan.CreateVolume{App: testApp, Volume: machine.Volume{Name: "data", SizeGB: 1}, Region: "ams"})
+	db := create("shop-db-ams-0", imageOne)
+	db.Config.Mounts, db.Volume = append(db.Config.Mounts, mount()), "data"
+	apply(t, ch, db)
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.observed(t)
+	if len(before.Volumes) != 1 || !before.Volumes[0].IsAttached() {
+		t.Fatalf("volumes: %+v", before.Volumes)
+	}
+	if err := w.client(t).flaps.Destroy(t.Context(), testApp, flygo.RemoveMachineInput{ID: before.Machines[0].ID, Kill: true}, ""); err != nil {
+		t.Fatal(err)
+	}
+	after := w.observed(t)
+	if len(after.Machines) != 0 || len(after.Volumes) != 1 || after.Volumes[0].IsAttached() {
+		t.Errorf("machines %d, volumes %+v", len(after.Machines), after.Volumes)
 	}
 }
