@@ -43,11 +43,7 @@ func (c *Client) Resolve(ctx context.Context, repo string, ref manifest.Ref) (Co
 // advert gives the repository's refs, asked for within Client.Memory.
 func (c *Client) advert(ctx context.Context, r remote) (*advert, error) {
 	key := r.String() + "\x00" + r.cred.Username + "\x00" + r.cred.Password.Reveal()
-	memory := or(c.Memory, defaultMemory)
-	c.mu.Lock()
-	a := c.adverts[key]
-	c.mu.Unlock()
-	if a != nil && c.now().Sub(a.asked) < memory {
+	if a := c.remembered(key); a != nil {
 		return a, nil
 	}
 	// the flight outlives the caller that started it: others wait for it too
@@ -67,7 +63,21 @@ func (c *Client) advert(ctx context.Context, r remote) (*advert, error) {
 	}
 }
 
+// remembered gives what was asked for within Client.Memory, or nil.
+func (c *Client) remembered(key string) *advert {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.adverts[key]; a != nil && c.now().Sub(a.asked) < or(c.Memory, defaultMemory) {
+		return a
+	}
+	return nil
+}
+
+// askAndRemember asks, unless a flight that has just landed did.
 func (c *Client) askAndRemember(ctx context.Context, key string, r remote) (*advert, error) {
+	if a := c.remembered(key); a != nil {
+		return a, nil
+	}
 	a, err := c.connect(ctx, r)
 	if err != nil {
 		return nil, err
