@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -15,7 +16,7 @@ func (c *composition) places() {
 	}
 	regions := c.regions()
 	if name := c.confined(regions); name != "" {
-		c.notef("Group %s has no exact count and is not in every region, so the numbers of machines outside %s are left as they are.", name, or(c.primary, "one region"))
+		c.notef("Group %s has no exact count and is not in every region, so the numbers of machines outside %s are left as they are.", name, cmp.Or(c.primary, "one region"))
 		regions = regions[:min(len(regions), 1)]
 	}
 	if extra := slices.DeleteFunc(slices.Clone(regions), func(r string) bool { return r == c.primary || r == "" }); len(extra) > 0 {
@@ -129,13 +130,6 @@ func (c *composition) notef(format string, args ...any) {
 	if note := fmt.Sprintf(format, args...); !slices.Contains(c.notes, note) {
 		c.notes = append(c.notes, note)
 	}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func asList(texts []string) []any {

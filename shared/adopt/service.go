@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -173,7 +174,7 @@ func sizeOf(guest object) object {
 	if out["gpu_kind"] != nil {
 		return out
 	}
-	cpus, memory := or(textOf(out["cpus"]), "1"), or(textOf(out["memory_mb"]), "256")
+	cpus, memory := cmp.Or(textOf(out["cpus"]), "1"), cmp.Or(textOf(out["memory_mb"]), "256")
 	for _, name := range slices.Sorted(maps.Keys(flygo.MachinePresets)) {
 		p := flygo.MachinePresets[name]
 		if p.GPUKind != "" || p.CPUKind != stringOf(out, "cpu_kind") || textOf(p.CPUs) != cpus {

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -57,7 +58,7 @@ func EnvOf(app *manifest.App) []string {
 	var names []string
 	for _, s := range app.Secrets {
 		if s.Type == typeEnv {
-			names = append(names, or(s.Env, s.Name))
+			names = append(names, cmp.Or(s.Env, s.Name))
 		}
 	}
 	slices.Sort(names)

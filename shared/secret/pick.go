@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (c contents) at(s manifest.SecretRef) (string, error) {
 		}
 		return c.whole, nil
 	}
-	key := or(s.Key, s.Name)
+	key := cmp.Or(s.Key, s.Name)
 	value, ok := walk(c.tree, key)
 	if !ok && c.format == "ini" {
 		value, ok = walk(c.tree, "DEFAULT."+key)

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (r Resolver) find(s manifest.SecretRef, files map[string][]byte, opened map
 	case typeRaw:
 		return s.Raw.Reveal(), nil
 	case typeEnv:
-		return r.variable(or(s.Env, s.Name))
+		return r.variable(cmp.Or(s.Env, s.Name))
 	case typeFile:
 		return r.whole(s, files)
 	case typeSops:
@@ -199,11 +200,4 @@ func clip(s string) string {
 		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ type program struct {
 
 // program finds sops and lays out what it needs. The caller removes the folder.
 func (r Resolver) program() (program, error) {
-	binary, err := exec.LookPath(or(r.Sops, "sops"))
+	binary, err := exec.LookPath(cmp.Or(r.Sops, "sops"))
 	if err != nil {
 		return program{}, job.Rejectf("the program sops is not installed: the runner's image has it; elsewhere go install github.com/getsops/sops/v3/cmd/sops@latest")
 	}
@@ -95,7 +96,7 @@ func (r Resolver) environment(dir string) ([]string, error) {
 	noGPG := filepath.Join(dir, "no-gpg")
 	env := map[string]string{
 		"PATH": r.Env["PATH"],
-		"HOME": or(r.Home, dir),
+		"HOME": cmp.Or(r.Home, dir),
 		// a file may name any Vault server; this runner's word goes to none
 		"SOPS_HC_VAULT_ALLOWLIST":    "none",
 		"SOPS_DISABLE_VERSION_CHECK": "true",
