@@ -118,6 +118,16 @@ func (ch *Change) lookAtCerts(ctx context.Context) error {
 	return err
 }
 
+// hasCert reports whether the app has the certificate: by what is known, or, if fresh, by looking.
+func (ch *Change) hasCert(ctx context.Context, host string, fresh bool) (bool, error) {
+	if fresh || ch.certs == nil {
+		if err := ch.lookAtCerts(ctx); err != nil {
+			return false, err
+		}
+	}
+	return ch.certs[host], nil
+}
+
 func (ch *Change) addCert(ctx context.Context, s plan.AddCert) error {
 	ch.certMu.Lock()
 	defer ch.certMu.Unlock()
@@ -134,12 +144,7 @@ func (e *certAddition) String() string {
 }
 
 func (e *certAddition) seen(ctx context.Context, fresh bool) (bool, error) {
-	if fresh || e.ch.certs == nil {
-		if err := e.ch.lookAtCerts(ctx); err != nil {
-			return false, err
-		}
-	}
-	return e.ch.certs[e.host], nil
+	return e.ch.hasCert(ctx, e.host, fresh)
 }
 
 func (e *certAddition) do(ctx context.Context) error {
@@ -175,12 +180,8 @@ func (e *certRemoval) String() string {
 }
 
 func (e *certRemoval) seen(ctx context.Context, fresh bool) (bool, error) {
-	if fresh || e.ch.certs == nil {
-		if err := e.ch.lookAtCerts(ctx); err != nil {
-			return false, err
-		}
-	}
-	return !e.ch.certs[e.host], nil
+	has, err := e.ch.hasCert(ctx, e.host, fresh)
+	return !has && err == nil, err
 }
 
 func (e *certRemoval) do(ctx context.Context) error {
