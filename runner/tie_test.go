@@ -40,18 +40,25 @@ func TestPushesOfOneSecondEndAtTheHead(t *testing.T) {
 	}
 }
 
+// fanned deploys so many apps of one repository that a push of it needs a fan-out, and gives the repository.
+func (h *house) fanned() *deploytest.Repo {
+	h.t.Helper()
+	config, code := h.Repo("config"), h.Repo("code")
+	h.roots = []job.Config{{Repo: config.URL}}
+	manifests, folders := map[string]string{}, map[string]string{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		manifests[name+"/app.yaml"], folders[name+"/Dockerfile"] = gitYAML(name, code.URL, name), dockerfile
+	}
+	code.Commit(folders)
+	h.push(config, config.Commit(manifests))
+	h.drain()
+	return code
+}
+
 // The same holds for the pushes of a repository that need a fan-out.
 func TestFanOutsOfOneSecondEndAtTheHead(t *testing.T) {
 	onBoth(t, func(h *house) {
-		config, code := h.Repo("config"), h.Repo("code")
-		h.roots = []job.Config{{Repo: config.URL}}
-		manifests, folders := map[string]string{}, map[string]string{}
-		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-			manifests[name+"/app.yaml"], folders[name+"/Dockerfile"] = gitYAML(name, code.URL, name), dockerfile
-		}
-		code.Commit(folders)
-		h.push(config, config.Commit(manifests))
-		h.drain()
+		code := h.fanned()
 		pushed := h.pushedAtOnce(code, func(n string) map[string]string { return map[string]string{"a/main": n} })
 		at := h.clock + 10
 		h.pushAt(code, pushed[3], at)
@@ -118,15 +125,7 @@ func TestPushThatWasReadAlreadyTakesNothingBack(t *testing.T) {
 // The same holds for the fan-outs of a repository: what the head is, is asked when the fan-out is done.
 func TestFanOutThatWasDoneAlreadyTakesNothingBack(t *testing.T) {
 	onBoth(t, func(h *house) {
-		config, code := h.Repo("config"), h.Repo("code")
-		h.roots = []job.Config{{Repo: config.URL}}
-		manifests, folders := map[string]string{}, map[string]string{}
-		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-			manifests[name+"/app.yaml"], folders[name+"/Dockerfile"] = gitYAML(name, code.URL, name), dockerfile
-		}
-		code.Commit(folders)
-		h.push(config, config.Commit(manifests))
-		h.drain()
+		code := h.fanned()
 		pushed := h.pushedAtOnce(code, func(n string) map[string]string { return map[string]string{"a/main": n} })
 		at := h.clock + 10
 		h.pushAt(code, pushed[2], at)
