@@ -16,8 +16,9 @@ var layers = [][]string{
 	{"examples", "shared", "shared/job", "shared/manifest"},
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
+	{"shared/image/sandbox"},
 	{"shared/adopt", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/fly/flysim"},
-	{"shared/queue/queuetest", "shared/deploy"},
+	{"shared/queue/queuetest", "shared/image/buildkit", "shared/deploy"},
 	{"shared/deploy/deploytest"},
 	{"dispatcher", "runner"},
 	{"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
@@ -33,6 +34,10 @@ var owners = map[string][]string{
 	"github.com/alicebob/miniredis":          {"shared/queue/queuetest", "cmd/flycd"},
 	"github.com/go-git/go-git":               {"shared/source"},
 	"github.com/google/go-containerregistry": {"shared/image", "shared/deploy/deploytest"},
+	"github.com/moby/buildkit":               {"shared/image/buildkit"},
+	"github.com/vishvananda/netlink":         {"shared/image/sandbox"},
+	"github.com/google/nftables":             {"shared/image/sandbox"},
+	"github.com/containerd/cgroups":          {"shared/image/sandbox"},
 	"github.com/google/go-github":            {"dispatcher"},
 	"github.com/robfig/cron":                 {"shared/deploy"},
 	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
@@ -55,8 +60,9 @@ var unlinked = map[string]map[string]string{
 		"github.com/alicebob/miniredis":              "only tests and flycd local simulate",
 	},
 	"cmd/flycd": {
-		"github.com/moby/buildkit": "go run compiles in a minute: buildctl is started as a program",
-		"github.com/getsops/sops":  "go run compiles in a minute: sops is started as a program",
+		"github.com/moby/buildkit":   "go run compiles in a minute: buildctl is started as a program",
+		"github.com/google/nftables": "only a runner builds in a sandbox of its own",
+		"github.com/getsops/sops":    "go run compiles in a minute: sops is started as a program",
 	},
 }
 

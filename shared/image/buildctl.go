@@ -75,6 +75,14 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 	return Reference{Name: name, Digest: digest}, nil
 }
 
+// Built implements Builder.
+func (b Buildctl) Built(ctx context.Context, req Request) (Reference, bool, error) {
+	return Registry{Logins: b.Logins}.Exists(ctx, req.Name(b.Registry))
+}
+
+// Version implements Builder. Which BuildKit answers at Addr is not asked.
+func (Buildctl) Version() string { return "buildkit" }
+
 // args is buildctl's command line.
 func (b Buildctl) args(req Request, image, private string) []string {
 	// the whole folder, so that a Dockerfile may be a link: BuildKit asks for the named file only

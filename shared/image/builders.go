@@ -28,9 +28,10 @@ func or(v, fallback string) string {
 	return v
 }
 
-// Name gives the name under which a request's image is pushed: registry/app:tag. An empty registry is Fly's.
+// Name gives the name under which a request's image is pushed: repository:tag, where the repository is the
+// request's own or registry/app. An empty registry is Fly's.
 func (r Request) Name(registry string) string {
-	return strings.TrimSuffix(or(registry, FlyRegistry), "/") + "/" + r.App + ":" + r.Tag
+	return or(r.Repository, strings.TrimSuffix(or(registry, FlyRegistry), "/")+"/"+r.App) + ":" + r.Tag
 }
 
 // target checks a request before any program sees it and gives the image's name.
@@ -75,6 +76,14 @@ func (Missing) Build(_ context.Context, req Request) (Reference, error) {
 		"and install buildctl, or install flyctl to build with Fly's remote builders", req.App)
 }
 
+// Built implements Builder: without a builder there is nothing to find.
+func (Missing) Built(context.Context, Request) (Reference, bool, error) {
+	return Reference{}, false, nil
+}
+
+// Version implements Builder.
+func (Missing) Version() string { return "none" }
+
 // Fact takes a build as a fact, for a simulated registry: it checks the request as every Builder
 // does, builds nothing, says so in the log, and gives the digest that derives from the image's name. It is for
 // the local mode and for tests against a simulator, where no image is ever pulled.
@@ -95,3 +104,9 @@ func (f Fact) Build(_ context.Context, req Request) (Reference, error) {
 	sum := sha256.Sum256([]byte(name))
 	return Reference{Name: name, Digest: "sha256:" + hex.EncodeToString(sum[:])}, nil
 }
+
+// Built implements Builder: a simulated registry holds nothing.
+func (Fact) Built(context.Context, Request) (Reference, bool, error) { return Reference{}, false, nil }
+
+// Version implements Builder.
+func (Fact) Version() string { return "fact" }

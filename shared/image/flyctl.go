@@ -56,6 +56,14 @@ func (f Flyctl) Build(ctx context.Context, req Request) (Reference, error) {
 	return ref, err
 }
 
+// Built implements Builder.
+func (f Flyctl) Built(ctx context.Context, req Request) (Reference, bool, error) {
+	return f.Images.Exists(ctx, req.Name(f.Registry))
+}
+
+// Version implements Builder: Fly decides which version its builders have.
+func (Flyctl) Version() string { return "fly" }
+
 func (f Flyctl) find() (string, error) {
 	for _, name := range []string{f.Path, "flyctl", "fly"} {
 		if name == "" {

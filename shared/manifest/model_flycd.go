@@ -38,6 +38,8 @@ type SecretRef struct {
 	Raw  Secret `yaml:"raw" in:"alias=value" doc:"The value itself; for tests only."`
 	File string `yaml:"file" doc:"File that holds the value."`
 	Key  string `yaml:"key" doc:"Key in that file."`
+	// BuildOnly keeps the secret from the app's machines.
+	BuildOnly bool `yaml:"build_only" doc:"For builds alone (build.secrets, build.ssh): the app does not get it."`
 }
 
 // Network lists the addresses of an app.
