@@ -80,8 +80,6 @@ func (b Buildctl) Built(ctx context.Context, req Request) (Reference, bool, erro
 	return Registry{Logins: b.Logins}.Exists(ctx, req.Name(b.Registry))
 }
 
-// Version implements Builder. Which BuildKit answers at Addr is not asked.
-func (Buildctl) Version() string { return "buildkit" }
 
 // args is buildctl's command line.
 func (b Buildctl) args(req Request, image, private string) []string {

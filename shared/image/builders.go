@@ -81,8 +81,6 @@ func (Missing) Built(context.Context, Request) (Reference, bool, error) {
 	return Reference{}, false, nil
 }
 
-// Version implements Builder.
-func (Missing) Version() string { return "none" }
 
 // Fact takes a build as a fact, for a simulated registry: it checks the request as every Builder
 // does, builds nothing, says so in the log, and gives the digest that derives from the image's name. It is for
@@ -108,5 +106,3 @@ func (f Fact) Build(_ context.Context, req Request) (Reference, error) {
 // Built implements Builder: a simulated registry holds nothing.
 func (Fact) Built(context.Context, Request) (Reference, bool, error) { return Reference{}, false, nil }
 
-// Version implements Builder.
-func (Fact) Version() string { return "fact" }

@@ -40,6 +40,8 @@ type Request struct {
 	Tag string
 	// NoCache builds every step again.
 	NoCache bool
+	// NoPush builds and lets nothing leave the machine; the digest is that of what would have been pushed.
+	NoPush bool
 	// Secrets are what steps may mount, by id; SSH are private keys in PEM form, by id. No Builder puts
 	// them into the image, its cache, a file that outlives the build, a log or a command line.
 	Secrets, SSH map[string]manifest.Secret
@@ -83,7 +85,9 @@ type Builder interface {
 	// Built tells whether the registry has the image of the request already, and which it is, by one
 	// HEAD request and without building.
 	Built(ctx context.Context, req Request) (Reference, bool, error)
-	// Version names what builds and in which version, for the tag: the image of another builder is not
-	// taken for its own.
-	Version() string
 }
+
+// Recipe is the builder that FlyCD brings, in its version. It is part of every tag, so that an image of an
+// older one is built again; whatever builds on a person's machine goes by it as well, since plans that are made
+// there are to name the same image.
+const Recipe = "buildkit v0.34.2"
