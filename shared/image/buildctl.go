@@ -80,7 +80,6 @@ func (b Buildctl) Built(ctx context.Context, req Request) (Reference, bool, erro
 	return Registry{Logins: b.Logins}.Exists(ctx, req.Name(b.Registry))
 }
 
-
 // args is buildctl's command line.
 func (b Buildctl) args(req Request, image, private string) []string {
 	// the whole folder, so that a Dockerfile may be a link: BuildKit asks for the named file only

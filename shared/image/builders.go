@@ -81,7 +81,6 @@ func (Missing) Built(context.Context, Request) (Reference, bool, error) {
 	return Reference{}, false, nil
 }
 
-
 // Fact takes a build as a fact, for a simulated registry: it checks the request as every Builder
 // does, builds nothing, says so in the log, and gives the digest that derives from the image's name. It is for
 // the local mode and for tests against a simulator, where no image is ever pulled.
@@ -105,4 +104,3 @@ func (f Fact) Build(_ context.Context, req Request) (Reference, error) {
 
 // Built implements Builder: a simulated registry holds nothing.
 func (Fact) Built(context.Context, Request) (Reference, bool, error) { return Reference{}, false, nil }
-

@@ -61,7 +61,6 @@ func (f Flyctl) Built(ctx context.Context, req Request) (Reference, bool, error)
 	return f.Images.Exists(ctx, req.Name(f.Registry))
 }
 
-
 func (f Flyctl) find() (string, error) {
 	for _, name := range []string{f.Path, "flyctl", "fly"} {
 		if name == "" {
