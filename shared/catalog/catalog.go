@@ -27,6 +27,11 @@ type Entry struct {
 	// Image is the reference that the manifest names, as it is written there; empty where the image is
 	// built.
 	Image string `json:"image,omitempty"`
+	// Policy chooses among the tags of Image, at every deploy; pushes to the registry that it may take make a
+	// job. The zero value stays at the tag that is named.
+	Policy ImagePolicy `json:"policy,omitzero"`
+	// Copy is true where the image is copied into the app's own repository.
+	Copy bool `json:"copy,omitempty"`
 	// DependsOn are the apps that must be deployed first, sorted, each once.
 	DependsOn []string `json:"depends_on,omitempty"`
 	// EnvSecrets are the names in the runner's environment that the app's secrets come from, sorted: their
@@ -36,6 +41,19 @@ type Entry struct {
 	Looks Looks `json:"looks,omitzero"`
 	// Generation is the generation of the tree that wrote the entry.
 	Generation int64 `json:"generation,omitempty"`
+}
+
+// ImagePolicy chooses among the tags of an image. It mirrors manifest.ImagePolicy, field by field.
+type ImagePolicy struct {
+	// Semver is a range of versions.
+	Semver string `json:"semver,omitempty"`
+	// Regex keeps the tags that match; what its first group captured, else the whole tag, is what Semver and
+	// Sort look at.
+	Regex string `json:"regex,omitempty"`
+	// Sort is number, text or semver.
+	Sort string `json:"sort,omitempty"`
+	// Digest follows the tag that is named when it moves to another digest.
+	Digest bool `json:"digest,omitempty"`
 }
 
 // Looks says what belongs to an app beside its machines, volumes and addresses.
