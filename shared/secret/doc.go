@@ -12,6 +12,14 @@
 // The package opens no file: FilesOf names those that are wanted, and the caller hands in their bytes. So
 // what a manifest can reach is what the caller lets it reach, and nothing on the runner's disk is among it.
 //
+// # Who gets them
+//
+// The app's machines get what Resolve gives: all secrets but those that are build_only. A build gets those that the
+// manifest names for it (build.secrets, build.ssh), whatever else the app has. ForApp and ForBuild name both, and
+// ResolveNames finds the values of one side without looking at the other, so that an app is deployed where
+// nothing is to be built and the build's keys are elsewhere. FilesOf and EnvOf cover both sides: a change of either
+// is a change of the app.
+//
 // # What an app may ask of the environment
 //
 // Whoever writes an app.yaml may not become whoever runs FlyCD. The names that give FlyCD its own power

@@ -238,3 +238,51 @@ func TestEnvironmentIsSorted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAppGetsNothingThatIsForBuildsAlone(t *testing.T) {
+	key := newAgeKey(t)
+	r := key.resolver(t)
+	r.Env = map[string]string{"TOKEN": "both"}
+	a := app(
+		manifest.SecretRef{Name: "TOKEN", Type: "env"},
+		manifest.SecretRef{Name: "NPM", Type: "sops", File: "build.yaml", BuildOnly: true},
+		manifest.SecretRef{Name: "DEPLOY_KEY", Type: "file", File: "id", BuildOnly: true},
+		manifest.SecretRef{Name: "DB", Type: "env", Env: "NOT_HERE"},
+	)
+	a.Build = &manifest.Build{Secrets: []string{"TOKEN", "NPM"}, SSH: map[string]string{"default": "DEPLOY_KEY", "other": "DEPLOY_KEY"}}
+	if diff := cmp.Diff([]string{"TOKEN", "DB"}, secret.ForApp(a)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"DEPLOY_KEY", "NPM", "TOKEN"}, secret.ForBuild(a)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"build.yaml", "id"}, secret.FilesOf(a)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"NOT_HERE", "TOKEN"}, secret.EnvOf(a)); diff != "" {
+		t.Error(diff)
+	}
+
+	// the build's side lacks nothing, whatever the app's lacks
+	files := map[string][]byte{"build.yaml": key.encrypt(t, "yaml", "NPM: npm_x\n"), "id": []byte("-----BEGIN\n")}
+	got, err := r.ResolveNames(t.Context(), a, files, secret.ForBuild(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"TOKEN": "both", "NPM": "npm_x", "DEPLOY_KEY": "-----BEGIN"}, reveal(got)); diff != "" {
+		t.Error(diff)
+	}
+
+	// and the app's side neither has the build's files nor the program that opens them
+	r.Sops, r.Env["NOT_HERE"] = "/nowhere/sops", "db"
+	got, err = r.Resolve(t.Context(), a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"TOKEN": "both", "DB": "db"}, reveal(got)); diff != "" {
+		t.Error(diff)
+	}
+	if len(a.Secrets) != 4 {
+		t.Errorf("the app itself was changed: %v", a.Secrets)
+	}
+}

@@ -87,12 +87,21 @@ func FilesOf(app *manifest.App) []string {
 	return files
 }
 
-// Resolve gives the values of all secrets of the app, by the name of the secret. Files holds the
-// bytes of what FilesOf names; one that does not exist is left out.
+// Resolve gives the values of the secrets that the app's machines get, by the name of the secret: all of its
+// manifest but those that are build_only. It is ResolveNames for the names of ForApp.
+func (r Resolver) Resolve(ctx context.Context, app *manifest.App, files map[string][]byte) (map[string]manifest.Secret, error) {
+	return r.ResolveNames(ctx, app, files, ForApp(app))
+}
+
+// ResolveNames gives the values of the app's secrets that have one of the names (see ForApp, ForBuild), by the name
+// of the secret, and looks at no other: what another secret lacks does not matter, and its file is not opened. A
+// name that the manifest does not have is left out. Files holds the bytes of what FilesOf names; one that does
+// not exist is left out.
 //
 // Everything that is wrong is told at once. What no attempt can cure wraps job.ErrRejected. It is safe to
 // repeat, and leaves nothing behind.
-func (r Resolver) Resolve(ctx context.Context, app *manifest.App, files map[string][]byte) (map[string]manifest.Secret, error) {
+func (r Resolver) ResolveNames(ctx context.Context, app *manifest.App, files map[string][]byte, names []string) (map[string]manifest.Secret, error) {
+	app = only(app, names)
 	r.Limits = r.Limits.ready()
 	opened, errs := r.open(ctx, app, files)
 	if ctx.Err() != nil {
