@@ -31,7 +31,7 @@ const (
 // checkout writes the wanted folders and files of a tree into t.Dir. Folders are made first, then
 // files, then symlinks, so that no write ever follows a link.
 func (t *Tree) checkout(ctx context.Context, wanted []string) error {
-	if err := os.Mkdir(t.Dir, 0o700); err != nil {
+	if err := mkdir(t.Dir); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	w := &writer{tree: t, files: make(chan fileToWrite, writerBacklog)}
@@ -51,15 +51,29 @@ func (t *Tree) checkout(ctx context.Context, wanted []string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return w.link()
+	if err := w.link(); err != nil {
+		return err
+	}
+	t.filled = append(t.filled, wanted...)
+	return nil
+}
+
+// mkdir makes a folder. One that is there serves as well, but not a link to one.
+func mkdir(name string) error {
+	err := os.Mkdir(name, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := os.Lstat(name); err != nil || !info.IsDir() {
+		return job.Rejectf("%s is a folder and something else in one tree: rename one of them", filepath.Base(name))
+	}
+	return nil
 }
 
 // writer walks the tree objects and hands the files to those who write them.
 type writer struct {
 	tree  *Tree
 	files chan fileToWrite
-	count int
-	bytes int64
 	links []link
 }
 
@@ -87,9 +101,9 @@ func (w *writer) path(ctx context.Context, p string) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		parent = path.Join(parent, part)
-	}
-	if err := os.MkdirAll(w.disk(parent), 0o700); err != nil {
-		return fmt.Errorf("make folder %s: %w", parent, err)
+		if err := mkdir(w.disk(parent)); err != nil {
+			return fmt.Errorf("make folder %s: %w", parent, err)
+		}
 	}
 	if e.mode == modeDir {
 		return w.folder(ctx, p, e.hash)
@@ -108,7 +122,7 @@ func (w *writer) folder(ctx context.Context, dir string, h plumbing.Hash) error 
 		return fmt.Errorf("folder %s: %w", orRoot(dir), err)
 	}
 	if dir != "" {
-		if err := os.Mkdir(w.disk(dir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := mkdir(w.disk(dir)); err != nil {
 			return fmt.Errorf("make folder %s: %w", dir, err)
 		}
 	}
@@ -141,7 +155,10 @@ func checkSiblings(dir string, entries []treeEntry) error {
 
 func (w *writer) entry(ctx context.Context, dir string, e treeEntry) error {
 	p := path.Join(dir, e.name)
-	if w.count++; w.count > w.tree.limits.Files {
+	if inAny(p, w.tree.filled) {
+		return nil
+	}
+	if w.tree.written++; w.tree.written > w.tree.limits.Files {
 		return job.Rejectf("the tree has more than %d files and folders: raise the limit, or set source.path to a smaller folder", w.tree.limits.Files)
 	}
 	switch e.mode {
@@ -171,13 +188,13 @@ func (w *writer) file(ctx context.Context, p string, mode fs.FileMode, h plumbin
 		return fmt.Errorf("file %s: %w", p, err)
 	}
 	limits := w.tree.limits
-	w.bytes += n
+	w.tree.bytes += n
 	switch {
 	case typ != plumbing.BlobObject:
 		return job.Rejectf("file %s is a %s: the repository is damaged", p, typ)
 	case n > limits.FileBytes:
 		return job.Reject(tooMuch("file "+p, limits.FileBytes))
-	case w.bytes > limits.Bytes:
+	case w.tree.bytes > limits.Bytes:
 		return job.Reject(tooMuch("tree", limits.Bytes))
 	}
 	if n < lfsMaxBytes && w.isPointer(h) {

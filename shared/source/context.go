@@ -44,6 +44,9 @@ func (c *Context) Close() error { return c.temp.Close() }
 // the config folder, over those the inline Dockerfile. Where none of them brings a .dockerignore, it
 // is the source's .gitignore, as FlyCD has always done it.
 //
+// What the source's .flycdignore excludes is left out, as it is from the digest: two commits of one digest give one
+// folder, so the image of one stands for the other. A Dockerfile that it excludes is not there.
+//
 // A git-lfs pointer in the place of a file, a submodule, a symlink out of the source and a merged file that does not
 // exist are rejected.
 func (c *Client) Context(ctx context.Context, spec ContextSpec) (_ *Context, err error) {
@@ -123,21 +126,28 @@ func (b *copier) source(t *Tree, p string) error {
 	if !info.IsDir() {
 		return job.Rejectf("source.path %q is a file, expected a folder", clean)
 	}
-	if err := t.usable(clean); err != nil {
+	ignore, err := t.flycdRules(clean)
+	if err != nil {
 		return err
 	}
-	return b.tree(t, clean, func(string) bool { return true })
+	if err := t.usable(clean, ignore); err != nil {
+		return err
+	}
+	return b.tree(t, clean, func(rel string) bool {
+		return ignore.judgeBelow(clean, path.Join(clean, rel)) != excluded
+	})
 }
 
 // usable refuses what a build would take for content although it is none.
-func (t *Tree) usable(dir string) error {
+func (t *Tree) usable(dir string, ignore rules) error {
+	used := func(p string) bool { return within(p, dir) && ignore.judgeBelow(dir, p) != excluded }
 	for _, p := range t.Pointers {
-		if within(p, dir) {
+		if used(p) {
 			return job.Rejectf("%s is a git-lfs pointer: FlyCD does not fetch git-lfs content, keep the file in git or fetch it in the Dockerfile", p)
 		}
 	}
 	for _, p := range t.Modules {
-		if within(p, dir) {
+		if used(p) {
 			return job.Rejectf("%s is a git submodule: FlyCD does not fetch submodules, copy its files into the repository", p)
 		}
 	}

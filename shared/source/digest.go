@@ -91,7 +91,7 @@ func (t *Tree) hash(p string) (plumbing.Hash, error) {
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	if _, ok := find(entries, flycdIgnore); !ok {
+	if ignore, ok := find(entries, flycdIgnore); !ok || !isRegular(ignore.mode) {
 		return e.hash, nil
 	}
 	files, err := t.files(p)
@@ -124,12 +124,8 @@ func (t *Tree) gitFiles(p string) ([]counted, error) {
 		return nil, err
 	}
 	g := &gitLister{tree: t}
-	if ignore, ok := find(entries, flycdIgnore); ok && ignore.mode != modeDir {
-		text, err := readObject(t.objects, ignore.hash, plumbing.BlobObject, maxIgnoreBytes)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path.Join(p, flycdIgnore), err)
-		}
-		g.ignore = parseRules(text, split(p))
+	if g.ignore, err = t.flycdRules(p); err != nil {
+		return nil, err
 	}
 	if err := g.list(p, entries); err != nil {
 		return nil, err
@@ -212,11 +208,14 @@ func (t *Tree) localFiles(p string) ([]counted, error) {
 	if err != nil {
 		return nil, err
 	}
-	ignore := parseRules(readIgnore(fsys, path.Join(p, flycdIgnore)), split(p))
+	ignore, err := t.flycdRules(p)
+	if err != nil {
+		return nil, err
+	}
 	var out []counted
 	// a digest is asked for without a context: it reads the disk and ends
 	err = t.limits.walk(context.Background(), fsys, p, func(f localFile) error {
-		verdict := ignore.judgeWithParents(p, f.path)
+		verdict := ignore.judgeBelow(p, f.path)
 		if verdict == excluded || verdict == silent && docker.excludes(below(f.path, p)) {
 			return nil
 		}
@@ -233,18 +232,6 @@ func (t *Tree) localFiles(p string) ([]counted, error) {
 // below gives p relative to the folder dir that it lies in.
 func below(p, dir string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(p, dir), "/")
-}
-
-// judgeWithParents asks about a file and, where nothing is said of it, about the folders above it up to base.
-func (rs rules) judgeWithParents(base, p string) verdict {
-	isDir := false
-	for at := p; at != "." && at != base; at = path.Dir(at) {
-		if v := rs.judge(split(at), isDir); v != silent {
-			return v
-		}
-		isDir = true
-	}
-	return silent
 }
 
 func modeOf(info fs.FileInfo) uint32 {

@@ -4,7 +4,7 @@
 // Three verbs, each as cheap as what it answers. Resolve asks a repository which commit a ref is, by
 // ls-remote and nothing else; one Client asks each repository once in a few seconds, however many
 // apps want to know. Fetch brings exactly one commit: depth 1, no tags, and of the files only the
-// folders that are wanted. Digest hashes a folder. For git that is the hash of the folder's tree
+// folders that are wanted; Outline brings no files, and Fill brings them when it turns out that they are needed. Digest hashes a folder. For git that is the hash of the folder's tree
 // object, so a commit elsewhere in a monorepo changes nothing; for a folder on disk it is the hash
 // that git would give the same files, so a clean work tree and its commit have one digest.
 //
@@ -20,10 +20,14 @@
 // In a folder on disk, files that .gitignore excludes (the folder's own, those below it and those
 // above it up to the root of the work tree) do not exist: they are neither hashed nor built. What the
 // folder's .dockerignore excludes is not hashed (the Dockerfile and .dockerignore themselves always are), and the
-// builder leaves it out. .flycdignore has the syntax of .gitignore and the last word on the digest, in
-// folders on disk and in git trees alike: a file that it names may change without a deploy, though it is still built;
-// `!name` in it brings back what .gitignore excludes. File modes count as git counts them: executable or not, symlink or
-// file. Empty folders do not exist.
+// builder leaves it out. .flycdignore, of the folder that is hashed and not of those below it, has the syntax of
+// .gitignore and the last word, in folders on disk and in git trees alike: a file that it names may change without a
+// deploy, so Context leaves it out of the build; `!name` in it brings back what .gitignore excludes.
+//
+// What source.watch names outside of source.path only triggers: it is in the digest, so that its change builds and
+// deploys, and it is not in the build's folder.
+//
+// File modes count as git counts them: executable or not, symlink or file. Empty folders do not exist.
 //
 // # Temporary folders
 //

@@ -30,8 +30,9 @@ func (c *Client) Fetch(ctx context.Context, repo string, at Commit, paths ...str
 	return c.fetch(ctx, repo, at, wanted)
 }
 
-// Outline brings the commit's folders without any file: enough for Digest, and as little as the
-// server can be made to send. The caller closes the tree.
+// Outline brings the commit's folders without any file: enough for every Digest (it brings the .flycdignore files,
+// which say what counts), and as little as the server can be made to send. Fill brings files later.
+// The caller closes the tree.
 func (c *Client) Outline(ctx context.Context, repo string, at Commit) (*Tree, error) {
 	return c.fetch(ctx, repo, at, nil)
 }
@@ -58,22 +59,28 @@ func (c *Client) fetch(ctx context.Context, repo string, at Commit, wanted []str
 	if err := c.receive(ctx, r, t, wanted); err != nil {
 		return nil, err
 	}
-	commit, tree, err := peel(t.objects, plumbing.NewHash(at.Hash))
+	err = t.enter()
 	if errors.Is(err, errMissing) {
 		return nil, job.Reject(absent(r, at))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read repository %s: %w", r, err)
 	}
-	t.Commit.Hash, t.tree = commit.String(), tree
-	err = t.checkout(ctx, wanted)
-	if errors.Is(err, errMissing) {
-		return nil, job.Rejectf("repository %s at %s is damaged: %w", r, short(t.Commit.Hash), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("check out %s of %s: %w", short(t.Commit.Hash), r, err)
+	if err := t.explain(t.checkout(ctx, wanted)); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// explain says where an error happened, and rejects a repository that lacks what it names.
+func (t *Tree) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errMissing):
+		return job.Rejectf("repository %s at %s is damaged: %w", t.repo, short(t.Commit.Hash), err)
+	}
+	return fmt.Errorf("check out %s of %s: %w", short(t.Commit.Hash), t.repo, err)
 }
 
 func short(hash string) string { return hash[:min(len(hash), 10)] }
@@ -96,7 +103,9 @@ func (c *Client) receive(ctx context.Context, r remote, t *Tree, wanted []string
 	}
 	everything := len(wanted) == 1 && wanted[0] == ""
 	if !everything && a.partial() {
-		err = c.receivePart(ctx, a, t, wanted)
+		if err = c.receivePart(ctx, a, t, wanted); err == nil {
+			t.from = a
+		}
 	} else {
 		err = c.receiveAll(ctx, a, t)
 	}
@@ -107,8 +116,13 @@ func (c *Client) receive(ctx context.Context, r remote, t *Tree, wanted []string
 		defer a.close()
 		err = c.receiveAll(ctx, a, t)
 	}
+	return absentOr(r, t.Commit, err)
+}
+
+// absentOr rejects a commit that the server does not have; any other error stays as it is.
+func absentOr(r remote, at Commit, err error) error {
 	if err != nil && strings.Contains(err.Error(), "not our ref") {
-		return job.Reject(absent(r, t.Commit))
+		return job.Reject(absent(r, at))
 	}
 	return err
 }

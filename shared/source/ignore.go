@@ -3,11 +3,13 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
@@ -72,6 +74,56 @@ func (rs rules) judge(p []string, isDir bool) verdict {
 	return silent
 }
 
+// judgeBelow asks about a file and the folders that it lies in, from base down. As with git, what is in
+// an excluded folder is excluded, whatever is said of it.
+func (rs rules) judgeBelow(base, p string) verdict {
+	out := silent
+	parts := split(p)
+	for n := len(split(base)) + 1; n <= len(parts); n++ {
+		switch rs.judge(parts[:n], n < len(parts)) {
+		case excluded:
+			return excluded
+		case included:
+			out = included
+		case silent:
+		}
+	}
+	return out
+}
+
+// flycdRules reads the .flycdignore of the folder p: for a commit from the commit, whether it was written or not.
+func (t *Tree) flycdRules(p string) (rules, error) {
+	if t.IsLocal() {
+		fsys, err := t.FS()
+		if err != nil {
+			return nil, err
+		}
+		return parseRules(readIgnore(fsys, path.Join(p, flycdIgnore)), split(p)), nil
+	}
+	e, err := t.lookup(p)
+	if err != nil || e.mode != modeDir {
+		return nil, err
+	}
+	entries, err := readTree(t.objects, e.hash)
+	if err != nil {
+		return nil, err
+	}
+	ignore, ok := find(entries, flycdIgnore)
+	if !ok || !isRegular(ignore.mode) {
+		return nil, nil
+	}
+	if _, size, err := t.objects.stat(ignore.hash); err == nil && size > maxIgnoreBytes {
+		return nil, nil
+	}
+	text, err := readObject(t.objects, ignore.hash, plumbing.BlobObject, maxIgnoreBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path.Join(p, flycdIgnore), err)
+	}
+	return parseRules(text, split(p)), nil
+}
+
+func isRegular(mode uint32) bool { return mode == modeFile || mode == modeGroup || mode == modeExec }
+
 // dockerRules are the lines of a .dockerignore file.
 type dockerRules struct {
 	matcher *patternmatcher.PatternMatcher
@@ -105,7 +157,7 @@ func (d dockerRules) excludes(p string) bool {
 // readIgnore gives an ignore file's text, nothing when there is none. One that is a symlink, a
 // folder or far too large has no rules.
 func readIgnore(fsys fs.FS, name string) []byte {
-	info, err := fs.Stat(fsys, name)
+	info, err := fs.Lstat(fsys, name)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxIgnoreBytes {
 		return nil
 	}

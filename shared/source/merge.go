@@ -49,7 +49,7 @@ func (b *copier) merge(spec ContextSpec) error {
 		return err
 	}
 	if pointer != "" {
-		return spec.Config.usable(pointer)
+		return spec.Config.usable(pointer, nil)
 	}
 	for _, glob := range include {
 		if !hit[glob] {

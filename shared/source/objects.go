@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -89,6 +91,34 @@ func peel(objs objects, h plumbing.Hash) (commit, tree plumbing.Hash, err error)
 		}
 	}
 	return commit, tree, job.Rejectf("%s is a tag of a tag of a tag", h)
+}
+
+// lastSecond is the end of the year 9999, the last that images and archives can name.
+const lastSecond = 253_402_300_799
+
+// committed gives the committer's time of a commit; zero where it is none that others could read.
+func committed(objs objects, commit plumbing.Hash) (time.Time, error) {
+	content, err := readObject(objs, commit, plumbing.CommitObject, maxCommitBytes)
+	if err != nil {
+		return time.Time{}, err
+	}
+	head, _, _ := strings.Cut(string(content), "\n\n")
+	for line := range strings.Lines(head) {
+		if !strings.HasPrefix(line, "committer ") {
+			continue
+		}
+		// committer Name <address> seconds zone
+		words := strings.Fields(line[strings.LastIndexByte(line, '>')+1:])
+		if len(words) == 0 {
+			break
+		}
+		seconds, err := strconv.ParseInt(words[0], 10, 64)
+		if err != nil || seconds < 0 || seconds > lastSecond {
+			break
+		}
+		return time.Unix(seconds, 0).UTC(), nil
+	}
+	return time.Time{}, nil
 }
 
 // header reads the hash on the first line of a commit or a tag.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -42,41 +43,52 @@ func (c *Client) receivePart(ctx context.Context, a *advert, t *Tree, wanted []s
 	if err != nil {
 		return err
 	}
-	parts := packs{outline}
-	t.objects = parts
-	if len(wanted) == 0 {
-		return nil
+	t.objects = packs{outline}
+	blobs, err := t.ignores(outline)
+	if err == nil {
+		err = t.enter()
 	}
-	blobs, err := t.blobs(wanted)
-	if err == nil && len(blobs) > 0 {
-		var files *pack
-		if files, err = c.receiveBlobs(ctx, a, t, blobs); err == nil {
-			parts = append(parts, files)
-		}
+	var files []plumbing.Hash
+	if err == nil {
+		files, err = t.blobs(wanted)
+	}
+	if err == nil {
+		err = c.receiveBlobs(ctx, a, t, append(blobs, files...))
 	}
 	if err != nil {
-		_ = parts.Close()
+		_ = t.objects.(packs).Close() //nolint:forcetypeassert // set above
 		return err
 	}
-	t.objects = parts
 	return nil
 }
 
-// blobs lists the files' contents below the wanted paths, each once.
-func (t *Tree) blobs(wanted []string) ([]plumbing.Hash, error) {
-	_, tree, err := peel(t.objects, plumbing.NewHash(t.Commit.Hash))
-	if err != nil {
-		return nil, err
+// ignores lists the contents of all .flycdignore files: a digest cannot be told without them.
+func (t *Tree) ignores(outline *pack) ([]plumbing.Hash, error) {
+	var out []plumbing.Hash
+	for h, at := range outline.index {
+		if at.typ != plumbing.TreeObject {
+			continue
+		}
+		entries, err := readTree(outline, h)
+		if err != nil {
+			return nil, err
+		}
+		if e, ok := find(entries, flycdIgnore); ok && isRegular(e.mode) {
+			out = append(out, e.hash)
+		}
 	}
-	t.tree = tree
-	seen := map[plumbing.Hash]bool{}
+	return out, nil
+}
+
+// blobs lists the files' contents below the wanted paths.
+func (t *Tree) blobs(wanted []string) ([]plumbing.Hash, error) {
 	var out []plumbing.Hash
 	for _, p := range wanted {
-		files := []counted{}
 		e, err := t.lookup(p)
 		if err != nil {
 			return nil, err
 		}
+		files := []counted{{p, e.mode, e.hash}}
 		if e.mode == modeDir {
 			g := &gitLister{tree: t}
 			entries, err := readTree(t.objects, e.hash)
@@ -87,42 +99,52 @@ func (t *Tree) blobs(wanted []string) ([]plumbing.Hash, error) {
 				return nil, err
 			}
 			files = g.out
-		} else {
-			files = append(files, counted{p, e.mode, e.hash})
 		}
 		for _, f := range files {
-			if f.mode != modeModule && !seen[f.hash] {
-				seen[f.hash] = true
+			if f.mode != modeModule {
 				out = append(out, f.hash)
 			}
 		}
 	}
-	if len(out) > maxPartialFiles {
-		return nil, errUnserved
-	}
 	return out, nil
 }
 
-func (c *Client) receiveBlobs(ctx context.Context, a *advert, t *Tree, blobs []plumbing.Hash) (*pack, error) {
+// receiveBlobs brings those contents that the tree does not have yet, each once.
+func (c *Client) receiveBlobs(ctx context.Context, a *advert, t *Tree, blobs []plumbing.Hash) error {
+	have := t.objects.(packs) //nolint:forcetypeassert // of a tree of parts
+	seen := map[plumbing.Hash]bool{}
+	blobs = slices.DeleteFunc(blobs, func(h plumbing.Hash) bool {
+		_, _, err := have.stat(h)
+		known := seen[h] || err == nil
+		seen[h] = true
+		return known
+	})
+	switch {
+	case len(blobs) == 0:
+		return nil
+	case len(blobs) > maxPartialFiles:
+		return errUnserved
+	}
 	if a.remote.scheme == "ssh" {
 		// a connection ends with its pack
 		again, err := c.connect(ctx, a.remote)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer again.close()
 		a = again
 	}
 	req := a.newRequest()
 	req.Wants = blobs
-	files, err := c.transfer(ctx, a, req, filepath.Join(t.temp.path, "files"))
+	files, err := c.transfer(ctx, a, req, filepath.Join(t.temp.path, fmt.Sprintf("files-%d", len(have))))
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, job.ErrRejected) && strings.Contains(err.Error(), "not our ref") {
-			return nil, errUnserved
+			return errUnserved
 		}
-		return nil, fmt.Errorf("fetch files: %w", err)
+		return fmt.Errorf("fetch files: %w", err)
 	}
-	return files, nil
+	t.objects = append(have, files)
+	return nil
 }
 
 // packs are the objects of several packs.

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -17,13 +18,16 @@ import (
 )
 
 // Tree is the files of a repository at one commit, or of a folder on this machine. It is a value
-// that is closed; until then it does not change, and reading it is safe from several goroutines.
+// that is closed; until then only Client.Fill changes it, and reading it is safe from several goroutines.
 type Tree struct {
 	// Dir is the root of the tree on disk. For a fetched tree it holds only the paths that were asked
 	// for; for a local one it is the user's own folder and must not be written to.
 	Dir string
 	// Commit is what was fetched; zero for a local tree.
 	Commit Commit
+	// Committed is when the commit was made, by its committer's clock, in UTC; zero for a local tree and for a
+	// commit whose time is none. Builds take it as SOURCE_DATE_EPOCH.
+	Committed time.Time
 	// Path is, for a local tree, the path inside it that was asked for; else empty.
 	Path string
 	// Origin is, for a local tree that is a git work tree, the URL of its remote "origin", without
@@ -38,6 +42,12 @@ type Tree struct {
 	limits  Limits
 	objects objects
 	tree    plumbing.Hash
+	// from is the server that has the files which are not in objects; nil where objects are complete.
+	from *advert
+	// filled are the paths that were written, written and bytes how much that was.
+	filled  []string
+	written int
+	bytes   int64
 
 	mu   sync.Mutex
 	root *os.Root
@@ -88,6 +98,17 @@ func (closedObjects) stat(plumbing.Hash) (plumbing.ObjectType, int64, error) {
 }
 
 func (closedObjects) open(plumbing.Hash) (io.ReadCloser, error) { return nil, fs.ErrClosed }
+
+// enter reads the commit that the objects are of.
+func (t *Tree) enter() error {
+	commit, tree, err := peel(t.objects, plumbing.NewHash(t.Commit.Hash))
+	if err != nil {
+		return err
+	}
+	t.Commit.Hash, t.tree = commit.String(), tree
+	t.Committed, err = committed(t.objects, commit)
+	return err
+}
 
 // lookup finds a path in the commit. It rejects one that is not there with the nearest that is.
 func (t *Tree) lookup(p string) (treeEntry, error) {
