@@ -36,7 +36,7 @@ type Buildctl struct {
 // registry cannot be reached may be tried again. So may a push that is denied: the Dockerfile is not to blame,
 // and a login can be put right without a new commit.
 func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
-	name, err := target(b.Registry, req)
+	name, err := req.Check(b.Registry)
 	if err != nil {
 		return Reference{}, err
 	}

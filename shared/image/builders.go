@@ -10,13 +10,18 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 var (
 	appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	tagName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	digests = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	// secretID is narrow because ids are written into lists that commas part.
+	secretID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 )
 
 func isDigest(s string) bool { return digests.MatchString(s) }
@@ -34,37 +39,72 @@ func (r Request) Name(registry string) string {
 	return or(r.Repository, strings.TrimSuffix(or(registry, FlyRegistry), "/")+"/"+r.App) + ":" + r.Tag
 }
 
-// target checks a request before any program sees it and gives the image's name.
-func target(registry string, req Request) (string, error) {
-	name := req.Name(registry)
+// CacheName gives the name under which the cache of an app's builds is kept: the tag cache-<app> in the repository of its
+// image, so that apps which share a repository keep a cache each.
+func (r Request) CacheName(registry string) string {
+	name := r.Name(registry)
+	return name[:strings.LastIndexByte(name, ':')] + ":cache-" + r.App
+}
+
+// Check looks at a request before any program sees it, and gives the image's name. What it finds wrong wraps
+// job.ErrRejected; a folder that cannot be opened does not. Every Builder calls it first.
+func (r Request) Check(registry string) (string, error) {
+	imageName := r.Name(registry)
 	switch {
-	case !appName.MatchString(req.App):
-		return "", job.Rejectf("build: %q is no app name", req.App)
-	case !tagName.MatchString(req.Tag):
-		return "", job.Rejectf("build: %q is no image tag", req.Tag)
+	case !appName.MatchString(r.App):
+		return "", job.Rejectf("build: %q is no app name", r.App)
+	case !tagName.MatchString(r.Tag):
+		return "", job.Rejectf("build: %q is no image tag", r.Tag)
 	}
-	dockerfile := or(req.Dockerfile, "Dockerfile")
-	if !filepath.IsLocal(filepath.FromSlash(dockerfile)) {
-		return "", job.Rejectf("build.dockerfile %q leaves the folder that is built", dockerfile)
+	if _, err := name.NewRepository(r.Repository); r.Repository != "" && err != nil {
+		return "", job.Rejectf("image.repository %q is no repository: expected one such as %s/%s or ghcr.io/acme/web, without a tag",
+			r.Repository, FlyRegistry, r.App)
 	}
-	if req.Ignorefile != "" && !filepath.IsLocal(filepath.FromSlash(req.Ignorefile)) {
-		return "", job.Rejectf("build.ignorefile %q leaves the folder that is built", req.Ignorefile)
-	}
-	root, err := os.OpenRoot(req.Dir)
-	if err != nil {
-		return "", fmt.Errorf("build %s: %w", name, err)
-	}
-	defer root.Close() //nolint:errcheck // only read
-	info, err := root.Stat(filepath.FromSlash(dockerfile))
-	if err != nil || !info.Mode().IsRegular() {
-		return "", job.Rejectf("build: there is no %s in the source: add one, set build.dockerfile to where it is, or use an image (source.type: image)", dockerfile)
-	}
-	if req.Ignorefile != "" {
-		if info, err := root.Stat(filepath.FromSlash(req.Ignorefile)); err != nil || !info.Mode().IsRegular() {
-			return "", job.Rejectf("build: there is no %s in the source: add it, or correct build.ignorefile", req.Ignorefile)
+	for _, ids := range []map[string]manifest.Secret{r.Secrets, r.SSH} {
+		for id := range ids {
+			if !secretID.MatchString(id) {
+				return "", job.Rejectf("build: %q is no name of a build secret: expected letters, digits, dots, dashes and underscores", id)
+			}
 		}
 	}
-	return name, nil
+	return imageName, r.checkFiles(imageName)
+}
+
+// checkFiles looks for the files that a request names inside its folder.
+func (r Request) checkFiles(imageName string) error {
+	root, err := os.OpenRoot(r.Dir)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", imageName, err)
+	}
+	defer root.Close() //nolint:errcheck // only read
+	if r.Ignorefile != "" {
+		switch there, local := isFile(root, r.Ignorefile); {
+		case !local:
+			return job.Rejectf("build.ignorefile %q leaves the folder that is built", r.Ignorefile)
+		case !there:
+			return job.Rejectf("build: there is no %s in the source: add it, or correct build.ignorefile", r.Ignorefile)
+		}
+	}
+	if r.Buildpacks.Builder != "" {
+		return nil // the buildpacks look for themselves
+	}
+	dockerfile := or(r.Dockerfile, "Dockerfile")
+	switch there, local := isFile(root, dockerfile); {
+	case !local:
+		return job.Rejectf("build.dockerfile %q leaves the folder that is built", dockerfile)
+	case !there:
+		return job.Rejectf("build: there is no %s in the source: add one, set build.dockerfile to where it is, or use an image (source.type: image)", dockerfile)
+	}
+	return nil
+}
+
+// isFile tells whether a path is a regular file of a folder, and whether it stays in the folder at all.
+func isFile(root *os.Root, file string) (there, local bool) {
+	if !filepath.IsLocal(filepath.FromSlash(file)) {
+		return false, false
+	}
+	info, err := root.Stat(filepath.FromSlash(file))
+	return err == nil && info.Mode().IsRegular(), true
 }
 
 // Missing is the Builder where none is set up.
@@ -91,15 +131,15 @@ type Fact struct {
 
 // Build implements Builder.
 func (f Fact) Build(_ context.Context, req Request) (Reference, error) {
-	name, err := target(f.Registry, req)
+	imageName, err := req.Check(f.Registry)
 	if err != nil {
 		return Reference{}, err
 	}
 	if req.Log != nil {
-		fmt.Fprintf(req.Log, "image %s: taken as built, because the registry is simulated\n", name)
+		fmt.Fprintf(req.Log, "image %s: taken as built, because the registry is simulated\n", imageName)
 	}
-	sum := sha256.Sum256([]byte(name))
-	return Reference{Name: name, Digest: "sha256:" + hex.EncodeToString(sum[:])}, nil
+	sum := sha256.Sum256([]byte(imageName))
+	return Reference{Name: imageName, Digest: "sha256:" + hex.EncodeToString(sum[:])}, nil
 }
 
 // Built implements Builder: a simulated registry holds nothing.

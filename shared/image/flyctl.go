@@ -27,7 +27,7 @@ type Flyctl struct {
 
 // Build implements Builder. The image is Registry/App:Tag, and its digest what the registry says of it.
 func (f Flyctl) Build(ctx context.Context, req Request) (Reference, error) {
-	name, err := target(f.Registry, req)
+	name, err := req.Check(f.Registry)
 	if err != nil {
 		return Reference{}, err
 	}
