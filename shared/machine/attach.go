@@ -13,20 +13,24 @@ const (
 	PostgresSecret = "DATABASE_URL"
 )
 
-// secretNames are those that the manifest lists, sorted.
+// secretNames are those that the manifest lists for the app and not for its builds alone, sorted.
 func (t *translator) secretNames() []string {
-	var names []string
+	var names, mine []string
 	for _, s := range t.app.Secrets {
 		if s.Name == "" {
 			t.bad("secrets.name", "is missing; say what the secret is called in the app")
 		}
 		names = append(names, s.Name)
+		if !s.BuildOnly {
+			mine = append(mine, s.Name)
+		}
 	}
 	slices.Sort(names)
-	if len(slices.Compact(slices.Clone(names))) != len(names) {
+	slices.Sort(mine)
+	if len(slices.Compact(names)) != len(t.app.Secrets) {
 		t.bad("secrets", "some are listed twice")
 	}
-	return names
+	return mine
 }
 
 // certs are the host names in the form that Fly gives them: lower-case, sorted, each once.

@@ -3,6 +3,7 @@ package machine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func (t *translator) definition(target Target) map[string]any {
 		if !manifest.IsFly(key) {
 			delete(d, key)
 		}
+	}
+	if b, ok := d["build"].(map[string]any); ok {
+		maps.DeleteFunc(b, func(key string, _ any) bool { return !manifest.IsFlyBuild(key) })
 	}
 	d["app"] = target.App
 	if target.PrimaryRegion != "" {

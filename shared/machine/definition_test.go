@@ -86,6 +86,8 @@ mount: {source: d, destination: /d, processes: [web]}
 volumes: [{name: d, size_gb: 7}]
 secrets: [{name: S, type: raw, raw: hush}]
 schedules: [{name: s, command: c, every: daily}]
+image: {repository: ghcr.io/acme/web}
+build: {secrets: [S], ssh: {default: S}, labels: {a: b}, network: none, cache: min, provenance: true, backend: buildkit, timeout: 9}
 statics: [{guest_path: /p, url_prefix: /u}]
 experimental: {kill_timeout: 3, metrics_port: 9}
 services: {protocol: tcp, internal_port: 8080, processes: [web], concurrency: "20,25", auto_stop_machines: stop, ports: [{port: 80, http_options: {replay_cache: [{path_prefix: /, ttl_seconds: 10, type: cookie, allow_bypass: false}]}}]}

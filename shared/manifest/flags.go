@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -25,6 +26,10 @@ func flags(d *decoder, tree *yaml.Node, app *App) {
 	laid := map[string]bool{}
 	for _, key := range []string{"deploy_params", "launch_params"} {
 		for _, f := range readFlags(key, lookup(tree, key)) {
+			if f.name == "build-secret" {
+				d.report(f.node, key, "--build-secret holds a value that everyone can read who reads this file; list its name under build.secrets, and under secrets where the value comes from")
+				continue
+			}
 			if !f.apply(app, laid) && !elsewhere(f.name) {
 				d.warn(f.node, key, fmt.Sprintf("--%s has no meaning for FlyCD and is ignored", clip(f.name)))
 			}
@@ -86,6 +91,36 @@ func (f flag) apply(app *App, laid map[string]bool) bool {
 	case "build-arg":
 		app.buildArg(f.value, laid)
 	default:
+		return f.applyLayers(app)
+	}
+	return true
+}
+
+// applyLayers is apply for what flags say of the image that is built.
+func (f flag) applyLayers(app *App) bool {
+	switch f.name {
+	case "label":
+		name, value, _ := strings.Cut(f.value, "=")
+		if app.build().Labels == nil {
+			app.Build.Labels = map[string]string{}
+		}
+		if _, written := app.Build.Labels[name]; !written {
+			app.Build.Labels[name] = value
+		}
+	case "compression":
+		if !slices.Contains([]string{"gzip", "zstd"}, f.value) {
+			return false
+		}
+		f.put(&app.build().Compression)
+	case "compression-level":
+		level, err := strconv.Atoi(f.value)
+		if err != nil || level < 0 || level > 9 {
+			return false
+		}
+		if f.key == "deploy_params" || app.build().CompressionLevel == nil {
+			app.build().CompressionLevel = &level
+		}
+	default:
 		return false
 	}
 	return true
@@ -132,7 +167,8 @@ func elsewhere(name string) bool {
 	return slices.Contains([]string{
 		"vm-size", "vm-memory", "vm-cpus", "vm-cpu-kind", "volume-initial-size", "env", "e", "wait-timeout", "release-command-timeout",
 		"yes", "y", "now", "copy-config", "auto-confirm", "remote-only", "local-only", "depot", "verbose", "json", "config", "c", "push",
-		"recreate-builder", "detach", "no-deploy", "dns-checks", "smoke-checks",
+		"recreate-builder", "detach", "no-deploy", "dns-checks", "smoke-checks", "buildkit", "buildkit-addr", "buildkit-image", "depot-scope",
+		"builder-pool", "build-context-warn-size",
 	}, name)
 }
 
@@ -141,6 +177,6 @@ func alone(name string) bool {
 	return slices.Contains([]string{
 		"ha", "no-cache", "remote-only", "local-only", "depot", "nixpacks", "yes", "y", "now", "no-deploy", "copy-config", "push",
 		"auto-confirm", "verbose", "json", "detach", "smoke-checks", "dns-checks", "no-public-ips", "flycast", "force-machines",
-		"generate-name", "no-create", "no-object-storage", "no-db", "no-redis", "legacy", "recreate-builder", "build-only",
+		"generate-name", "no-create", "no-object-storage", "no-db", "no-redis", "legacy", "recreate-builder", "build-only", "buildkit",
 	}, name)
 }

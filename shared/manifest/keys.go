@@ -88,8 +88,9 @@ func innerOf(f fieldPlan) (reflect.Type, string) {
 }
 
 func (k *keyWalk) row(path string, f fieldPlan) {
-	top, _, _ := strings.Cut(path, ".")
-	row := Key{Path: path, Value: form(f), Doc: f.doc, Fly: IsFly(strings.TrimSuffix(top, "[]")), Like: OwnKey}
+	top, below, _ := strings.Cut(path, ".")
+	fly := IsFly(strings.TrimSuffix(top, "[]")) && (top != "build" || IsFlyBuild(below))
+	row := Key{Path: path, Value: form(f), Doc: f.doc, Fly: fly, Like: OwnKey}
 	if row.Fly {
 		row.Like = AsFlyctl
 	}

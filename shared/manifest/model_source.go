@@ -53,9 +53,9 @@ type MergeCfg struct {
 
 // Build says how the image is made.
 type Build struct {
-	Builder          string            `yaml:"builder" doc:"Buildpacks builder."`
+	Builder          string            `yaml:"builder" doc:"Image of a buildpacks builder; it is run instead of a Dockerfile."`
 	Args             map[string]string `yaml:"args" doc:"Build arguments."`
-	Buildpacks       []string          `yaml:"buildpacks" doc:"Buildpacks to use."`
+	Buildpacks       []string          `yaml:"buildpacks" doc:"Buildpacks that the builder uses, in their order."`
 	Image            string            `yaml:"image" doc:"Image to deploy instead of building."`
 	Settings         map[string]any    `yaml:"settings" doc:"Settings of a builtin."`
 	Builtin          string            `yaml:"builtin" doc:"Builtin to build with."`

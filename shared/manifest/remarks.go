@@ -19,7 +19,6 @@ func remarks() map[string]remark {
 
 func appRemarks() map[string]remark {
 	return map[string]remark{
-		"source.policy":   {"", "not applied yet: a deploy refuses it"},
 		"app":             {Better, "checked against Fly's rule for names before anything is touched"},
 		"primary_region":  {Better, "extra_regions adds others, with volumes and exact counts in each"},
 		"console_command": {AsFlyctl, "recorded with the release, where fly console finds it; checked that it splits into words"},
@@ -49,18 +48,16 @@ func appRemarks() map[string]remark {
 }
 
 func buildRemarks() map[string]remark {
-	const daemon = "buildpacks need a Docker daemon beside the build; write a Dockerfile, or build the image elsewhere and name it"
+	const remote = "built by Fly's remote builders, through flyctl; where flyctl is not installed, the deploy says what to do"
 	return map[string]remark{
-		"build.builder":                    {NotHere, daemon},
-		"build.buildpacks":                 {NotHere, daemon},
+		"build.builder":                    {AsFlyctl, remote},
+		"build.buildpacks":                 {Better, remote + ". Without build.builder they have no effect, and a warning says so; flyctl leaves them out in silence"},
 		"build.builtin":                    {NotHere, "flyctl carries the Dockerfiles of its builtins inside it and no longer adds to them; write the Dockerfile"},
 		"build.settings":                   {NotHere, "settings of a builtin"},
-		"build.compression":                {NotHere, "the builder chooses; accepted, with a note"},
-		"build.compression_level":          {NotHere, "the builder chooses; accepted, with a note"},
 		"build.args":                       {Better, "numbers are read as text; flyctl refuses them"},
 		"deploy.release_command_vm.memory": {Better, "a number is read as MB; flyctl refuses it here"},
 		"build.image":                      {Better, "resolved to a digest, which is what runs until the manifest or the tag changes"},
-		"build.dockerfile":                 {AsFlyctl, "a path in the app's source; a URL, which flyctl takes too, is not read"},
+		"build.dockerfile":                 {Better, "refused beside build.builder, which wins; flyctl leaves it out in silence. A path in the app's source; a URL, which flyctl takes too, is not read"},
 		"build.compose": {
 			Better, "commands given as text are split as compose splits them; times of health checks, restart, stop_signal and lists of NAME=value are read; containers are in a stable order; what a container cannot have is refused",
 		},

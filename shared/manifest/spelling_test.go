@@ -153,7 +153,11 @@ build: {args: {A: "0"}}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(manifest.App{}, "LaunchParams", "DeployParams")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if len(tree.Warnings) != 1 || tree.Warnings[0].String() != "app.yaml:3:76: launch_params: --strange has no meaning for FlyCD and is ignored" {
-		t.Errorf("warnings %v", tree.Warnings)
+	warnings := []string{
+		"app.yaml:3:76: launch_params: --strange has no meaning for FlyCD and is ignored",
+		"app.yaml:5:15: build.args: has no effect: the app runs an image that is there already, and builds none",
+	}
+	if diff := cmp.Diff(warnings, lines(manifest.Problems(tree.Warnings))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

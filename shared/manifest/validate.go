@@ -30,6 +30,8 @@ func (a *appReader) validate(d *decoder, tree *yaml.Node, app *App) {
 	c.mounts()
 	c.volumes()
 	c.secrets()
+	c.build()
+	c.images()
 	c.network()
 	c.commands()
 	c.served()

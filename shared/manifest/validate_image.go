@@ -1,0 +1,80 @@
+package manifest
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// images checks what is said of an image that is there already, and of where images are kept.
+func (c checker) images() {
+	src, ref := c.app.Source, c.app.ImageRef()
+	switch {
+	case src.Copy && ref == "":
+		c.bad("source.copy", "goes only with an image (source.type: image); what FlyCD builds is in the app's repository already")
+	case src.Policy != ImagePolicy{} && ref == "":
+		c.bad("source.policy", "goes only with an image (source.type: image): it chooses among the tags of source.image")
+	case src.Policy != ImagePolicy{} && strings.Contains(ref, "@"):
+		c.bad("source.policy", "has no tags to choose among, because source.image names a digest; write the image without it")
+	}
+	c.policy(src.Policy)
+	c.repository(ref)
+}
+
+// policy checks the three ways to choose among tags.
+func (c checker) policy(p ImagePolicy) {
+	if p.Semver != "" {
+		if _, err := semver.NewConstraint(p.Semver); err != nil {
+			c.bad("source.policy.semver", "expected a range of versions such as >=1.2 <2, found %q", clip(p.Semver))
+		}
+	}
+	if p.Regex != "" {
+		if _, err := regexp.Compile(p.Regex); err != nil {
+			c.bad("source.policy.regex", "expected a regular expression such as ^main-([0-9]+)$: %s", err)
+		}
+	}
+	if p.Sort != "" && p.Regex == "" {
+		c.bad("source.policy.sort", "says how tags that match regex are sorted, and there is no regex; write one, such as ^main-([0-9]+)$")
+	}
+}
+
+// repository wants a registry's host and a path in it.
+func (c checker) repository(ref string) {
+	name := c.app.Image.Repository
+	if name == "" {
+		return
+	}
+	const such = "such as registry.fly.io/other-app or ghcr.io/acme/web"
+	host, rest, _ := strings.Cut(name, "/")
+	last := rest[strings.LastIndex(rest, "/")+1:]
+	switch {
+	case strings.Contains(name, "://"):
+		c.bad("image.repository", "expected a registry and a path in it, %s, without https://, found %q", such, clip(name))
+	case strings.Contains(name, "@"):
+		c.bad("image.repository", "expected a repository without a digest, %s: FlyCD deploys by digest itself; found %q", such, clip(name))
+	case strings.Contains(last, ":"):
+		c.bad("image.repository", "expected a repository without a tag, %s: FlyCD makes the tag of what the image is built from; found %q", such, clip(name))
+	case rest == "" || !strings.ContainsAny(host, ".:") && host != "localhost":
+		c.bad("image.repository", "expected a registry and a path in it, %s, found %q%s", such, clip(name), onHub(host, rest))
+	case !registryHost.MatchString(host):
+		c.bad("image.repository", "expected the host of a registry first, %s, found %q", such, clip(host))
+	case len(name) > 255 || !repositoryPath.MatchString(rest):
+		c.bad("image.repository", "expected a path of small letters, digits and . _ - after the registry, %s, found %q", such, clip(rest))
+	case ref != "" && !c.app.Source.Copy:
+		c.note("image.repository", "has no effect: the app runs an image that is there already, and it is not copied (source.copy)")
+	}
+}
+
+// onHub suggests how a repository of Docker Hub is written.
+func onHub(host, rest string) string {
+	if rest == "" || !repositoryPath.MatchString(host+"/"+rest) {
+		return ""
+	}
+	return "; on Docker Hub it is docker.io/" + clip(host+"/"+rest)
+}
+
+var (
+	registryHost   = regexp.MustCompile(`^(localhost|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+	repositoryPath = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+)
