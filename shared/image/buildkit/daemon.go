@@ -1,0 +1,234 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/sandbox"
+	"github.com/gigurra/flycd/shared/job"
+)
+
+const (
+	// startsWithin is far above what buildkitd takes, which is a tenth of a second.
+	startsWithin = 30 * time.Second
+	askAgain     = 2 * time.Millisecond
+	longestDir   = 80
+)
+
+// daemon is a buildkitd that answers.
+type daemon struct {
+	dir    string
+	box    *sandbox.Sandbox
+	client *client.Client
+}
+
+// start starts a buildkitd in a sandbox and waits until it has a worker.
+func (b *Builder) start(ctx context.Context) (*daemon, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startsWithin, errors.New("buildkitd does not answer"))
+	defer cancel()
+	d, conf, err := b.prepare()
+	if err != nil {
+		return nil, err
+	}
+	said := &tail{}
+	if err := d.run(ctx, b, conf, said); err != nil {
+		if s := said.String(); s != "" {
+			err = fmt.Errorf("%w; it said:\n%s", err, s)
+		}
+		return nil, errors.Join(fmt.Errorf("start buildkitd: %w", err), d.close())
+	}
+	return d, nil
+}
+
+// prepare makes the folder of a buildkitd and finds its programs.
+func (b *Builder) prepare() (*daemon, *config, error) {
+	if len(b.Dir) > longestDir {
+		return nil, nil, fmt.Errorf("start buildkitd: the path of the folder %s is too long for the socket in it: choose one of %d characters at most", b.Dir, longestDir)
+	}
+	d := &daemon{dir: filepath.Join(b.Dir, strconv.Itoa(b.started))}
+	conf := &config{dir: d.dir, insecure: b.Insecure}
+	var err error
+	if conf.runc, err = find(b.Runc, "runc"); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(d.dir, "tmp"), 0o700); err != nil {
+		return nil, nil, fmt.Errorf("start buildkitd: make its folder: %w", err)
+	}
+	return d, conf, nil
+}
+
+func find(program, otherwise string) (string, error) {
+	if program == "" {
+		program = otherwise
+	}
+	found, err := exec.LookPath(program)
+	if err != nil {
+		return "", job.Rejectf("the program %s is not installed: FlyCD builds in the image of its runner (Dockerfile.runner), which has it; "+
+			"or choose another builder with build.backend", program)
+	}
+	return filepath.Abs(found)
+}
+
+// run starts the program and waits for its answer. What its configuration says of the sandbox is known only when the
+// sandbox runs: the file is a pipe, and buildkitd waits for what it says.
+func (d *daemon) run(ctx context.Context, b *Builder, conf *config, said *tail) error {
+	program, err := find(b.Program, "buildkitd")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(d.dir, "buildkitd.toml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		return fmt.Errorf("make its configuration: %w", err)
+	}
+	d.box, err = sandbox.Start(ctx, sandbox.Spec{
+		Dir: d.dir, Path: program, Args: []string{"--config", file},
+		Env: []string{
+			"PATH=" + filepath.Dir(conf.runc) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+			"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"),
+		},
+		Log: said, Limits: b.Limits, Allow: b.Allow,
+	})
+	if err != nil {
+		return err
+	}
+	conf.cgroup, conf.resolver = d.box.CgroupParent(), d.box.Resolver()
+	if err := d.poll(ctx, func() error { return tell(file, conf.String()) }); err != nil {
+		return fmt.Errorf("tell its configuration: %w", err)
+	}
+	if err := d.poll(ctx, func() error { return answers(ctx, conf.socket()) }); err != nil {
+		return err
+	}
+	if d.client, err = client.New(ctx, "unix://"+conf.socket()); err != nil {
+		return fmt.Errorf("call it: %w", err)
+	}
+	workers, err := d.client.ListWorkers(ctx)
+	if err == nil && len(workers) == 0 {
+		err = errors.New("it has no worker")
+	}
+	return err
+}
+
+// poll asks until there is an answer, or none to be expected any more.
+func (d *daemon) poll(ctx context.Context, ask func() error) error {
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-d.box.Done():
+			return errors.Join(d.box.Err(), errGone)
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// errGone says that the buildkitd that was asked is there no more.
+var errGone = errors.New("buildkitd ended")
+
+// tell writes a pipe that somebody has opened for reading.
+func tell(pipe, text string) error {
+	f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // a pipe of ours
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func answers(ctx context.Context, socket string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// build makes an image and gives its digest.
+func (d *daemon) build(ctx context.Context, b *Builder, name string, req image.Request, seen *progress) (string, error) {
+	opt := attributes(name, req.CacheName(b.Registry), req)
+	sent, root, err := folders(req)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close() //nolint:errcheck // only read
+	opt.LocalMounts = sent
+	if opt.Session, err = attachables(b.Logins, req); err != nil {
+		return "", err
+	}
+	states := make(chan *client.SolveStatus)
+	var printing sync.WaitGroup
+	printing.Go(func() { seen.follow(ctx, states) })
+	res, err := d.client.Solve(ctx, nil, opt, states)
+	printing.Wait()
+	if err != nil {
+		return "", err
+	}
+	digest := res.ExporterResponse["containerimage.digest"]
+	if digest == "" {
+		return "", errors.New("buildkitd told no digest")
+	}
+	return digest, nil
+}
+
+// well reports whether builds may go on here.
+func (d *daemon) well() bool {
+	select {
+	case <-d.box.Done():
+		return false
+	default:
+		return !errors.Is(d.box.Err(), sandbox.ErrDisk)
+	}
+}
+
+// close ends buildkitd and whatever it started, and removes what they wrote.
+func (d *daemon) close() error {
+	var errs []error
+	if d.client != nil {
+		errs = append(errs, d.client.Close())
+	}
+	if d.box != nil {
+		errs = append(errs, d.box.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
+}
+
+// tail keeps the end of what is written.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+const longestTail = 4 << 10
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, p...)
+	t.kept = t.kept[max(0, len(t.kept)-longestTail):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.kept))
+}

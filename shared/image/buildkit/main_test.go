@@ -1,0 +1,282 @@
+package buildkit_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/sandbox"
+)
+
+// The tests of this room build with a real buildkitd and runc in a real sandbox, and push to docker-registry. Base images
+// are scratch, or hold the one program of testdata/step: nothing is asked of the world.
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	dir, err := os.MkdirTemp("", "bk")
+	if err != nil {
+		panic(err)
+	}
+	scratch = dir
+	code := m.Run()
+	for _, end := range ends {
+		end()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+var (
+	scratch string
+	ends    []func()
+)
+
+// need skips a test that lacks a program, by name.
+func need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			miss(t, "the program "+p+" is not installed")
+		}
+	}
+	if os.Geteuid() != 0 {
+		miss(t, "sandboxes need root")
+	}
+}
+
+func miss(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// registry is a docker-registry on loopback.
+type registry struct {
+	host string
+	cmd  *exec.Cmd
+}
+
+// addr is where builds find it.
+func (r registry) addr() netip.AddrPort { return netip.MustParseAddrPort(r.host) }
+
+// openRegistry gives the registry that all tests share.
+var openRegistry = sync.OnceValues(func() (registry, error) {
+	r, err := serveRegistry("")
+	if err == nil {
+		ends = append(ends, r.end)
+	}
+	return r, err
+})
+
+func startRegistry(t testing.TB, password string) registry {
+	t.Helper()
+	r, err := serveRegistry(password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.end)
+	return r
+}
+
+// serveRegistry starts docker-registry; with a password it opens for the user u alone.
+func serveRegistry(password string) (registry, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return registry{}, err
+	}
+	r := registry{host: l.Addr().String()}
+	l.Close()
+	dir, err := os.MkdirTemp(scratch, "registry")
+	if err != nil {
+		return registry{}, err
+	}
+	conf := fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n", dir, r.host)
+	if password != "" {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			return registry{}, err
+		}
+		file := filepath.Join(dir, "htpasswd")
+		if err := os.WriteFile(file, append([]byte("u:"), hash...), 0o600); err != nil {
+			return registry{}, err
+		}
+		conf += fmt.Sprintf("auth:\n  htpasswd:\n    realm: test\n    path: %s\n", file)
+	}
+	file := filepath.Join(dir, "config.yml")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		return registry{}, err
+	}
+	r.cmd = exec.Command("docker-registry", "serve", file)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go keepThread(r.cmd, started)
+	if err := <-started; err != nil {
+		return registry{}, err
+	}
+	for range 500 {
+		if res, err := http.Get("http://" + r.host + "/v2/"); err == nil {
+			res.Body.Close()
+			return r, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.end()
+	return registry{}, fmt.Errorf("docker-registry does not answer at %s", r.host)
+}
+
+func (r registry) end() { r.cmd.Process.Kill() }
+
+// base pushes the image that holds /step alone, and gives its name.
+func base(t testing.TB, r registry) string {
+	t.Helper()
+	img, err := baseImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := r.host + "/base/step:1"
+	tag, err := name.ParseReference(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(tag, img); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+var baseImage = sync.OnceValues(func() (v1.Image, error) {
+	program := filepath.Join(scratch, "step")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./testdata/step")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return programImage(program, "/step")
+})
+
+// programImage makes an image of one program.
+func programImage(program, as string) (v1.Image, error) {
+	tarred, err := tarOf(program, as)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := tarball.LayerFromOpener(tarred)
+	if err != nil {
+		return nil, err
+	}
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: "amd64", Config: v1.Config{Entrypoint: []string{as}}})
+	if err != nil {
+		return nil, err
+	}
+	return mutate.AppendLayers(img, layer)
+}
+
+// builder gives a Builder with a folder of its own that pushes to r.
+func builder(t testing.TB, r registry) *buildkit.Builder {
+	t.Helper()
+	need(t, "buildkitd", "runc", "docker-registry")
+	dir, err := os.MkdirTemp(scratch, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &buildkit.Builder{Dir: dir, Registry: r.host, Allow: []netip.AddrPort{r.addr()}}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+// sharedBuilder gives a builder that the tests share which need none of their own, with the shared registry.
+func sharedBuilder(t testing.TB) (*buildkit.Builder, registry) {
+	t.Helper()
+	need(t, "buildkitd", "runc", "docker-registry")
+	r, err := openRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return theBuilder(r.host), r
+}
+
+var theBuilder = onceFor(func(host string) *buildkit.Builder {
+	b := &buildkit.Builder{Dir: filepath.Join(scratch, "shared"), Registry: host, Allow: []netip.AddrPort{netip.MustParseAddrPort(host)}}
+	ends = append(ends, func() { b.Close() })
+	return b
+})
+
+func onceFor[V any](f func(string) V) func(string) V {
+	var once sync.Once
+	var v V
+	return func(s string) V {
+		once.Do(func() { v = f(s) })
+		return v
+	}
+}
+
+// folder writes a build's folder.
+func folder(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for file, text := range files {
+		file = filepath.Join(dir, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var tags int
+
+// asked gives a request under a tag and an app of its own, without cache in the registry.
+func asked(t testing.TB, files map[string]string) image.Request {
+	t.Helper()
+	tags++
+	return image.Request{
+		Dir: folder(t, files), App: fmt.Sprintf("app-%d", tags), Tag: fmt.Sprintf("t-%d", tags), Cache: "off", Log: t.Output(),
+	}
+}
+
+func mustBuild(t testing.TB, b *buildkit.Builder, req image.Request) image.Reference {
+	t.Helper()
+	ref, err := b.Build(context.Background(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func wantSays(t testing.TB, what, text string, says ...string) {
+	t.Helper()
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("%s = %q, want one that says %q", what, text, s)
+		}
+	}
+}
