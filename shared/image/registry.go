@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -16,17 +17,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/gigurra/flycd/shared/job"
-	"github.com/gigurra/flycd/shared/manifest"
 )
 
 // FlyRegistry is the host of Fly's registry.
 const FlyRegistry = "registry.fly.io"
-
-// Login opens a registry.
-type Login struct {
-	Username string
-	Password manifest.Secret
-}
 
 // Registry asks registries. The zero value asks anonymously. It is safe for concurrent use.
 type Registry struct {
@@ -56,11 +50,23 @@ func (r Registry) Resolve(ctx context.Context, ref string) (Reference, error) {
 }
 
 func (r Registry) head(ctx context.Context, ref string, parsed name.Reference) (Reference, error) {
-	desc, err := remote.Head(parsed, r.options(ctx, parsed)...)
+	opts, err := r.options(ctx, parsed.Context())
 	if err != nil {
-		return Reference{}, explain(ctx, parsed, err)
+		return Reference{}, err
 	}
-	return Reference{Name: strings.TrimSuffix(ref, "@"+desc.Digest.String()), Digest: desc.Digest.String()}, nil
+	puller, err := remote.NewPuller(opts...)
+	if err != nil {
+		return Reference{}, fmt.Errorf("resolve image %s: %w", parsed, err)
+	}
+	desc, err := puller.Head(ctx, parsed)
+	if err != nil {
+		return Reference{}, askingFor("resolve image", parsed).failed(ctx, err)
+	}
+	digest, err := forFly(ctx, puller, parsed, desc)
+	if err != nil {
+		return Reference{}, err
+	}
+	return Reference{Name: strings.TrimSuffix(strings.TrimSpace(ref), "@"+desc.Digest.String()), Digest: digest}, nil
 }
 
 // Exists reports whether there is an image of that name, and which. Only "there is none" is no error.
@@ -106,48 +112,72 @@ func (r Registry) insecure(host string) bool {
 	return bare == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (r Registry) options(ctx context.Context, ref name.Reference) []remote.Option {
+// options are how a repository is asked. A login that has to be exchanged first is exchanged here.
+func (r Registry) options(ctx context.Context, repo name.Repository) ([]remote.Option, error) {
 	opts := []remote.Option{
 		remote.WithContext(ctx), remote.WithTransport(r.transport()),
 		remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 3, Steps: 2}),
 	}
-	host := ref.Context().RegistryStr()
-	if login, ok := r.Logins[host]; ok {
-		return append(opts, remote.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password.Reveal()}))
+	host := repo.RegistryStr()
+	if login, ok := loginFor(r.Logins, host); ok {
+		login, err := login.Open(ctx, host, r.transport())
+		if err != nil {
+			return nil, err
+		}
+		return append(opts, remote.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password.Reveal()})), nil
 	}
 	if r.Keychain {
-		return append(opts, remote.WithAuthFromKeychain(authn.DefaultKeychain))
+		return append(opts, remote.WithAuthFromKeychain(authn.DefaultKeychain)), nil
 	}
-	return opts
+	return opts, nil
 }
 
 func (r Registry) transport() http.RoundTripper {
 	if r.HTTP != nil {
 		return r.HTTP
 	}
-	return remote.DefaultTransport
+	return sharedTransport()
 }
 
-// explain says what a registry's answer means.
-func explain(ctx context.Context, ref name.Reference, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("resolve image %s: %w", ref, context.Cause(ctx))
+// sharedTransport keeps connections for all that ask registries, and waits a minute for the beginning of an answer.
+//
+//nolint:gochecknoglobals // connections are shared by intent
+var sharedTransport = sync.OnceValue(func() http.RoundTripper {
+	t, ok := remote.DefaultTransport.(*http.Transport)
+	if !ok {
+		return remote.DefaultTransport
 	}
-	host := ref.Context().RegistryStr()
+	t = t.Clone()
+	t.ResponseHeaderTimeout = time.Minute
+	return t
+})
+
+// asking is a question to a registry, for what is said of its failure.
+type asking struct{ what, image, host string }
+
+func askingFor(what string, ref name.Reference) asking {
+	return asking{what: what, image: ref.String(), host: ref.Context().RegistryStr()}
+}
+
+// failed says what a registry's answer means.
+func (a asking) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s %s: %w", a.what, a.image, context.Cause(ctx))
+	}
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("resolve image %s: registry %s does not answer in time", ref, host)
+			return fmt.Errorf("%s %s: registry %s does not answer in time", a.what, a.image, a.host)
 		}
-		return fmt.Errorf("resolve image %s: registry %s cannot be reached: %w", ref, host, err)
+		return fmt.Errorf("%s %s: registry %s cannot be reached: %w", a.what, a.image, a.host, err)
 	}
 	switch answer.StatusCode {
 	case http.StatusNotFound:
-		return job.Rejectf("image %s does not exist in registry %s: check its name and tag (%w)", ref, host, errNotFound)
+		return job.Rejectf("image %s does not exist in registry %s: check its name and tag (%w)", a.image, a.host, errNotFound)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return job.Rejectf("image %s: registry %s denies access: the image is private, or there is none of that name; give FlyCD a login for %s",
-			ref, host, host)
+			a.image, a.host, a.host)
 	}
-	return fmt.Errorf("resolve image %s: registry %s answered %d %s", ref, host, answer.StatusCode, http.StatusText(answer.StatusCode))
+	return fmt.Errorf("%s %s: registry %s answered %d %s", a.what, a.image, a.host, answer.StatusCode, http.StatusText(answer.StatusCode))
 }
