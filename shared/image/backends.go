@@ -61,13 +61,3 @@ func (b Backends) Built(ctx context.Context, req Request) (Reference, bool, erro
 	}
 	return builder.Built(ctx, req)
 }
-
-// Version implements Builder: it is the version of what builds a request that names nothing. Where the request is known,
-// ask what For gives.
-func (b Backends) Version() string {
-	builder, err := b.For(Request{})
-	if err != nil {
-		return Missing{}.Version()
-	}
-	return builder.Version()
-}
