@@ -51,11 +51,17 @@ func TestWebhookIsWithinItsBudget(t *testing.T) {
 // follow makes a catalog of that many apps of one repository.
 func follow(tb testing.TB, q *queue.Queue, apps int) {
 	tb.Helper()
-	c := job.Config{Repo: "https://github.com/acme/config"}
 	var list []catalog.Entry
 	for i := range apps {
 		list = append(list, catalog.Entry{App: fmt.Sprintf("app-%d", i), Auto: true, Source: catalog.Source{Repo: "https://github.com/acme/code"}})
 	}
+	keep(tb, q, list)
+}
+
+// keep makes a catalog of the entries.
+func keep(tb testing.TB, q *queue.Queue, list []catalog.Entry) {
+	tb.Helper()
+	c := job.Config{Repo: "https://github.com/acme/config"}
 	gen, err := q.BeginGeneration(tb.Context(), c)
 	if err != nil {
 		tb.Fatal(err)
@@ -79,6 +85,55 @@ func webhook(t *testing.T, q *queue.Queue, at int64) {
 	}
 	jobs, _ := catalog.Jobs(p, catalog.Found{Routes: routes, More: more}, time.Now())
 	if _, _, err := q.Push(ctx, queue.Delivery{GUID: fmt.Sprint("g", at), Jobs: jobs}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Due(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.TakeMany(ctx, 20, len(jobs)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Broken when: a registry's webhook costs more than a push to a repository, or more when more apps name the image.
+func TestRegistryWebhookIsWithinItsBudget(t *testing.T) {
+	url := queuetest.Redis(t)
+	for _, apps := range []int{1, 100} {
+		t.Run(fmt.Sprint(apps), func(t *testing.T) {
+			q := open(t, url)
+			var list []catalog.Entry
+			for i := range apps {
+				list = append(list, catalog.Entry{App: fmt.Sprintf("app-%d", i), Auto: true, Image: "nginx", Policy: catalog.ImagePolicy{Digest: true}})
+			}
+			keep(t, q, list)
+			for i := range 2 {
+				hook, count := fresh(t, url, q.Prefix())
+				registryWebhook(t, hook, fmt.Sprintf("nginx:latest@sha256:%064d", i))
+				names := count.reset()
+				if i == 1 && len(names) > 6 {
+					t.Errorf("a registry's webhook costs %d commands: %v", len(names), names)
+				}
+				t.Logf("%d commands: %v", len(names), names)
+			}
+		})
+	}
+}
+
+// registryWebhook does what a dispatcher does for one push to a registry.
+func registryWebhook(t *testing.T, q *queue.Queue, ref string) {
+	t.Helper()
+	ctx := t.Context()
+	img, _ := catalog.ParseImage(ref)
+	pushes := []catalog.ImagePush{{Image: img}}
+	found, err := q.Images(ctx, pushes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, _ := catalog.ImageJobs(pushes, found, time.Now())
+	if len(jobs) == 0 {
+		t.Fatal("no job")
+	}
+	if _, _, err := q.Push(ctx, queue.Delivery{GUID: ref, Jobs: jobs}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.Due(ctx); err != nil {

@@ -90,6 +90,10 @@
 //	flycd:waits:<app>         set     jobs that wait for the app, or ended because it was not deployed
 //	flycd:repo:<repo>@<ref>   hash    "<n> <app> <config id>" → route (JSON)
 //	flycd:trees:<repo>@<ref>  hash    config id → route (JSON)
+//	flycd:image:<host/path>   hash    "<n> <app> <config id>" → route (JSON), of each app that names the image
+//	flycd:pushed:<host/path>:<tag>
+//	                          string  "<ms> <digest>": what a registry last told of the tag, and when first; 96 h
+//	flycd:build:<image>       string  "<deadline, ms> <who>": whose turn it is to build the image
 //	flycd:delivery:<guid>     string  the answer that was given; 96 h
 //	flycd:take:<token>        string  what one call of TakeMany was given; a minute
 //	flycd:orphans:<kind>      hash    what a sweep found odd → when first (ms)
@@ -111,6 +115,7 @@
 //	redis-cli XREVRANGE flycd:dead + - COUNT 10      # what needs a person
 //	redis-cli XREVRANGE flycd:events + - COUNT 20    # what happened
 //	redis-cli HKEYS 'flycd:repo:github.com/acme/code@HEAD'
+//	redis-cli HKEYS 'flycd:image:ghcr.io/acme/web'   # which apps name the image
 //
 // # Catalog
 //
@@ -120,9 +125,21 @@
 // current generation, or in one that was begun within the hour; another tree's claim is a conflict, until
 // the first one drops it.
 //
+// # Registries
+//
+// A push to a registry names no commit, and so no half: its jobs are wishes of their time of arrival, and the
+// runner asks the registry what the policy takes. Images finds the apps, and remembers by tag what was last told.
+// A push that is told again (by a second hook, or anew) has the stamp that it had, and so makes the same jobs;
+// a tag that comes back to an old digest has another one. Images and tags that no app names are not remembered.
+//
+// # Turns
+//
+// Two jobs that want the same image build it once: Turn lets one build at a time, renews while it does, and
+// is outlived when it dies. It is a saving, not a lock: nothing is wrong when two build.
+//
 // # Cost
 //
 // Hosted servers bill by command. A webhook that finds a running server takes six (HELLO, schema,
-// routes, push, due, take), however many apps follow it; a deploy job takes about ten, besides
-// heartbeats and logs. Nothing polls and nothing blocks.
+// routes or images, push, due, take), however many apps follow it; a deploy job takes about ten, besides
+// heartbeats and logs. Nothing polls but who waits for a turn, and nothing blocks.
 package queue

@@ -72,19 +72,41 @@ func entryArgs(e catalog.Entry) (args []any, size int, err error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode catalog entry of %s: %w", e.App, err)
 	}
-	route, err := json.Marshal(catalog.RouteOf(e))
+	routes, err := routesTo(e)
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode route of %s: %w", e.App, err)
 	}
-	keys := catalog.EntryKeys(e)
 	needs := strings.Join(e.DependsOn, " ")
-	args = []any{e.App, body, needs, len(keys)}
+	args = []any{e.App, body, needs, len(routes)}
 	size = len(e.App) + len(body) + len(needs)
-	for _, k := range keys {
-		args = append(args, k, route)
-		size += len(k) + len(route)
+	for _, r := range routes {
+		args = append(args, r.key, r.json)
+		size += len(r.key) + len(r.json)
 	}
 	return args, size, nil
+}
+
+// route is a route to an app: its key without the prefix, and what stands there.
+type route struct {
+	key  string
+	json []byte
+}
+
+// routesTo gives the routes that lead to an entry: from the refs of its source, and from its image.
+func routesTo(e catalog.Entry) (routes []route, err error) {
+	body, err := json.Marshal(catalog.RouteOf(e))
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range catalog.EntryKeys(e) {
+		routes = append(routes, route{"repo:" + k, body})
+	}
+	k := catalog.ImageKey(e)
+	if k == "" {
+		return routes, nil
+	}
+	body, err = json.Marshal(catalog.ImageRouteOf(e))
+	return append(routes, route{"image:" + k, body}), err
 }
 
 // SwitchGeneration makes a generation the current one, in one step, if its order is not older than
@@ -152,8 +174,12 @@ func (q *Queue) dropGeneration(ctx context.Context, id, n string) error {
 	err := q.scan(ctx, key, func(entries []catalog.Entry) error {
 		_, err := q.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, e := range entries {
-				for _, k := range catalog.EntryKeys(e) {
-					p.HDel(ctx, q.key("repo", k), n+" "+e.App+" "+id)
+				routes, err := routesTo(e)
+				if err != nil {
+					return err
+				}
+				for _, r := range routes {
+					p.HDel(ctx, q.prefix+r.key, n+" "+e.App+" "+id)
 				}
 			}
 			return nil

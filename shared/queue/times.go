@@ -27,6 +27,9 @@ type Times struct {
 	Needed time.Duration
 	// Generation is how long an unfinished generation of a config tree claims its apps.
 	Generation time.Duration
+	// Turn is how long a turn at building an image stands after its last renewal; it is renewed three times as
+	// often, and who waits asks thirty times as often.
+	Turn time.Duration
 	// Failed and Lost are the most attempts of either sort.
 	Failed, Lost int
 	// Log is the number of lines that a job's log keeps, about.
@@ -45,6 +48,7 @@ func DefaultTimes() Times {
 		Keep:       96 * time.Hour,
 		Needed:     10 * time.Minute,
 		Generation: time.Hour,
+		Turn:       30 * time.Second,
 		Failed:     3,
 		Lost:       10,
 		Log:        10000,

@@ -3,7 +3,7 @@
 -- ARGV[1]  config id
 -- ARGV[2]  generation
 -- ARGV[3]  milliseconds after which an unfinished generation of another tree claims nothing more
--- ARGV[4…] per entry: app, JSON, the apps that it depends on, number of routes, then per route: route ref, JSON
+-- ARGV[4…] per entry: app, JSON, the apps that it depends on, number of routes, then per route: key without the prefix, JSON
 -- Returns  {app, config id that holds it, …} for the entries that were not written.
 --
 -- An app belongs to one tree. The claim moves when the tree that has it no longer names it.
@@ -37,7 +37,7 @@ while i <= #ARGV do
     if needs ~= '' then redis.call('HSET', P .. 'needs:' .. id .. ':' .. generation, app, needs) end
     for r = 1, routes do
       local at_ref = i + 2 + 2 * r
-      redis.call('HSET', P .. 'repo:' .. ARGV[at_ref], generation .. ' ' .. app .. ' ' .. id, ARGV[at_ref + 1])
+      redis.call('HSET', P .. ARGV[at_ref], generation .. ' ' .. app .. ' ' .. id, ARGV[at_ref + 1])
     end
   end
   i = i + 4 + 2 * routes
