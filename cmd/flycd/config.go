@@ -60,12 +60,15 @@ type config struct {
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token for FLYCD_NEXT_URL"`
 	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
 
-	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a buildkitd that builds Dockerfiles"`
-	RegistryHost string `env:"FLY_REGISTRY_HOST" help:"Fly's registry" envDefault:"registry.fly.io"`
-	Builder      string `env:"FLYCD_BUILDER" help:"fact: take builds as done, for a simulated registry; else BuildKit or flyctl, whichever is there"`
-	Log          string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
-	Greeting     string `env:"GREETING" help:"what the hello example says"`
-	NoColor      string `env:"NO_COLOR" help:"any value turns colours off"`
+	BuildkitHost       string `env:"BUILDKIT_HOST" help:"address of a buildkitd that builds Dockerfiles, by the program buildctl"`
+	RegistryHost       string `env:"FLY_REGISTRY_HOST" help:"Fly's registry" envDefault:"registry.fly.io"`
+	RegistryLogins     string `env:"FLYCD_REGISTRY_LOGINS" help:"logins of other registries, HOST=USER:PASSWORD, comma separated, or the text of a docker config.json; docker's own logins open the others, but not for builds"`
+	RegistryLoginsFile string `env:"FLYCD_REGISTRY_LOGINS_FILE,file" help:"a file that holds FLYCD_REGISTRY_LOGINS"`
+	Builder            string `env:"FLYCD_BUILDER" help:"buildctl or flyctl, to have only one of them; fact: take builds as done, for a simulated registry; empty takes what is there and the manifest asks for"`
+
+	Log      string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
+	Greeting string `env:"GREETING" help:"what the hello example says"`
+	NoColor  string `env:"NO_COLOR" help:"any value turns colours off"`
 }
 
 func readConfig() (config, error) {
@@ -79,6 +82,7 @@ func readConfig() (config, error) {
 		{&cfg.NextToken, &cfg.NextTokenFile},
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
 		{&cfg.PGPKey, &cfg.PGPKeyFile},
+		{&cfg.RegistryLogins, &cfg.RegistryLoginsFile},
 	} {
 		if *f.value == "" {
 			*f.value = strings.TrimSpace(*f.file)

@@ -115,8 +115,13 @@ func (c *cli) deployAll(ctx context.Context, base *deploy.Deployer, all *course,
 				t, d := all.list[i], *base
 				d.Log = run.show.logger(t.app)
 				d.BuildLog = lineWriter{run.show, t.app}
+				builder, failed := watch(d.Builder)
+				d.Builder = builder
 				// A deploy that has begun is finished, even when another one failed.
 				all.results[i], all.errs[i] = c.deployOne(ctx, run.queue, d, t.req)
+				if all.errs[i] == nil && all.results[i].Outcome == job.Rejected && failed.Load() {
+					all.errs[i] = errBuildFailed
+				}
 			}
 			if run.abortEarly && all.badly(i) != "" {
 				return errAborted

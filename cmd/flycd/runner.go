@@ -69,13 +69,17 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) 
 	if err != nil {
 		return errors.Join(err, q.Close())
 	}
-	images, git := c.registry(opts.Token), c.sources()
+	images, builder, err := c.images(opts.Token)
+	if err != nil {
+		return errors.Join(err, q.Close())
+	}
+	git := c.sources()
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(c.cfg.Job), Attempt: c.cfg.Attempt, Machine: c.cfg.Machine, Deadline: c.cfg.Deadline,
 		Next:    runner.Next{URL: c.cfg.NextURL, Token: c.cfg.NextToken},
 		Secrets: []string{opts.Token, c.cfg.RedisURL, c.cfg.NextToken, c.cfg.DigestKey, c.cfg.AgeKey, c.cfg.PGPKey, c.cfg.Passphrase}, Out: c.err, Level: slog.LevelInfo,
 		Deployer: deploy.Deployer{
-			Fly: client, Source: git, Images: images, Builder: c.builder(opts.Token, images), Index: q, Org: c.cfg.Org,
+			Fly: client, Source: git, Images: images, Builder: builder, Index: q, Org: c.cfg.Org,
 			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
 			Secrets: c.cfg.secrets(), DigestKey: manifest.NewSecret(c.cfg.DigestKey),
 			Now: time.Now,

@@ -65,5 +65,8 @@ func resultError(res job.Result, err error) error {
 	if res.Refused || refused(err) {
 		return exitError{code: exitRefused}
 	}
+	if errors.Is(err, errBuildFailed) {
+		return exitError{code: exitFailed}
+	}
 	return outcomeError(res.Outcome)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // The bounds of build.timeout.
@@ -79,8 +78,8 @@ func (c checker) buildSecrets(b *Build) {
 		c.knownSecret(key, name)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.SSH)) {
-		if strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(",=", r) }) || id == "" {
-			c.bad("build.ssh", "expected ids without spaces, commas and =, such as default, found %q", clip(id))
+		if !mountID.MatchString(id) {
+			c.bad("build.ssh", "expected ids of letters, digits and . _ -, such as default, found %q", clip(id))
 			continue
 		}
 		c.knownSecret("build.ssh."+id, b.SSH[id])
@@ -94,11 +93,13 @@ func (c checker) knownSecret(key, name string) {
 		known = append(known, s.Name)
 	}
 	switch {
-	case slices.Contains(known, name) && name != "":
+	case slices.Contains(known, name) && mountID.MatchString(name):
 	case name == "":
 		c.bad(key, "is missing; expected the name of one of secrets")
 	case strings.Contains(name, "PRIVATE KEY-----"):
 		c.bad(key, "holds a private key; put the key where secrets can find it, and write the secret's name")
+	case slices.Contains(known, name):
+		c.bad(key, "expected a name of letters, digits and . _ -, by which a step can mount it, found %q", clip(name))
 	default:
 		c.bad(key, "%q is none of secrets; list it there, with where its value comes from (and build_only: true, if the app is not to have it)%s", clip(name), meant(name, known))
 	}
@@ -165,6 +166,9 @@ func (c checker) backend(b *Build) {
 		c.note("build."+key, "has no effect with %s", by)
 	}
 }
+
+// mountID is what a step can call a secret or a key.
+var mountID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 
 var labelName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]{0,253}[A-Za-z0-9])?$`)
 
