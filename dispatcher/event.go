@@ -13,14 +13,26 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/job"
 )
 
-// event is what a verified delivery says: a push, or why there is nothing to do.
+// event is what a verified delivery says: a push to a repository, pushes to registries, or why there is nothing to
+// do.
 type event struct {
 	name, guid string
 	push       catalog.Push
-	// ignored is empty for a push.
+	// images are the pushes to registries. Where there is one, push is zero.
+	images []catalog.ImagePush
+	// ignored is empty for pushes.
 	ignored string
+}
+
+// subject is what the event is about, for the log.
+func (e event) subject() (what, at string) {
+	if len(e.images) > 0 {
+		return e.images[0].Image.Repository, e.images[0].Image.Tag
+	}
+	return job.RepoKey(e.push.Repo), e.push.Ref
 }
 
 var (
@@ -43,13 +55,16 @@ func parse(v verified) (event, error) {
 		return event{}, fmt.Errorf("%w: the header X-GitHub-Delivery is no delivery's id", errNotUnderstood)
 	}
 	e := event{name: v.event, guid: v.guid}
-	if e.name != "push" {
+	switch {
+	case e.name == "push":
+		e.push, err = push(payload)
+		e.push.Delivery = e.guid
+	case isPackage(e.name):
+		e.images, e.ignored, err = published(e.name, payload)
+	default:
 		e.ignored, err = ignore(e.name, payload)
-		return e, err
 	}
-	e.push, err = push(payload)
-	e.push.Delivery = e.guid
-	return e, err
+	return delivered(e), err
 }
 
 // payload is the JSON of the body, which comes bare or as a form's field.
@@ -131,7 +146,7 @@ func ignore(name string, payload []byte) (string, error) {
 	case "create", "delete":
 		return name + ": the push event that comes with it is what counts", nil
 	default:
-		return fmt.Sprintf("FlyCD does nothing at the event %q: let the webhook send pushes", name), nil
+		return fmt.Sprintf("FlyCD does nothing at the event %q: let the webhook send pushes and packages", name), nil
 	}
 }
 

@@ -54,6 +54,9 @@ type Server struct {
 	Fly Checker
 	// Secrets are the webhook secrets, any of which verifies. Without one every delivery is refused.
 	Secrets []string
+	// RegistryTokens let registries in that sign nothing, any of them: whoever knows one may tell of pushes.
+	// Without one every such delivery is refused.
+	RegistryTokens []string
 	// NextToken is the bearer token of POST /next; empty refuses every request.
 	NextToken string
 	// Roots are the config trees whose pushes are known even when Redis is empty.
@@ -80,11 +83,14 @@ type Server struct {
 	ready   sync.Once
 }
 
-// Public serves what the internet may reach: POST /webhook, POST /next, GET /healthz.
+// Public serves what the internet may reach: POST /webhook and what is below it, POST /next, GET /healthz.
 func (s *Server) Public() http.Handler {
 	s.prepare()
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", s.only(http.MethodPost, s.webhook))
+	// GitHub sends all events of a hook to one place: either takes them all.
+	mux.Handle(registryPath, s.only(http.MethodPost, s.webhook))
+	mux.Handle(registryPath+"/{token}", s.only(http.MethodPost, s.registry))
 	mux.Handle("/next", s.only(http.MethodPost, s.next))
 	mux.Handle("/healthz", s.only(http.MethodGet, s.healthz))
 	mux.HandleFunc("/", s.unknown)
@@ -122,7 +128,7 @@ func (s *Server) only(method string, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", method)
-			answer(w, http.StatusMethodNotAllowed, refused{r.URL.Path + " takes " + method})
+			answer(w, http.StatusMethodNotAllowed, refused{shown(r.URL.Path) + " takes " + method})
 			return
 		}
 		h(w, r)
@@ -144,7 +150,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 
 func (s *Server) caught(w http.ResponseWriter, r *http.Request) {
 	if p := recover(); p != nil {
-		s.Log.ErrorContext(r.Context(), "panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+		s.Log.ErrorContext(r.Context(), "panicked", "path", shown(r.URL.Path), "panic", p, "stack", string(debug.Stack()))
 		answer(w, http.StatusInternalServerError, refused{"the dispatcher has a fault; its log says more"})
 	}
 }

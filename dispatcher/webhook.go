@@ -11,9 +11,16 @@ import (
 	"github.com/gigurra/flycd/shared/queue"
 )
 
-func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
+// reader takes a delivery off the wire, lets nobody in who may not, and only then looks into it.
+type reader func(http.ResponseWriter, *http.Request) (event, error)
+
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request) { s.hook(w, r, s.read) }
+
+func (s *Server) registry(w http.ResponseWriter, r *http.Request) { s.hook(w, r, s.readRegistry) }
+
+func (s *Server) hook(w http.ResponseWriter, r *http.Request, read reader) {
 	began := time.Now()
-	status, body := s.receive(w, r)
+	status, body := s.receive(w, r, read)
 	s.counts.webhook(status, time.Since(began))
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
@@ -22,9 +29,9 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 }
 
 // receive is the way from bytes to an answer.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request) (status int, body any) {
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, read reader) (status int, body any) {
 	ctx := r.Context()
-	e, err := s.read(w, r)
+	e, err := read(w, r)
 	if err != nil {
 		status = refusalOf(err)
 		s.Log.WarnContext(ctx, "refused", "status", status, "reason", err.Error(), "event", short(r.Header.Get("X-GitHub-Event")))
@@ -41,7 +48,8 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (status int, bo
 	// Also a delivery that makes no job, or no new one, lets the dispatcher catch up: an earlier one
 	// may have pushed its jobs and then failed to launch them.
 	report, err := s.Due(ctx)
-	s.Log.InfoContext(ctx, "dispatched", "event", e.name, "delivery", e.guid, "repo", job.RepoKey(e.push.Repo), "ref", e.push.Ref,
+	what, at := e.subject()
+	s.Log.InfoContext(ctx, "dispatched", "event", e.name, "delivery", e.guid, "repo", what, "ref", at,
 		"jobs", len(said.Jobs), "ignored", said.Ignored, "launched", report.Launched, "pass", text(err))
 	if len(said.Jobs) == 0 {
 		return http.StatusOK, said
@@ -84,13 +92,10 @@ func (s *Server) dispatch(ctx context.Context, e event) (queue.Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushWithin)
 	defer cancel()
-	now := s.now()
-	p := stamp(e.push, now)
-	routes, more, err := s.Queue.Routes(ctx, p, catalog.MaxApps)
+	jobs, ignored, err := s.jobs(ctx, e)
 	if err != nil {
 		return queue.Answer{}, err
 	}
-	jobs, ignored := catalog.Jobs(p, catalog.Found{Routes: routes, More: more, Roots: s.Roots}, now)
 	if len(jobs) == 0 {
 		// Not kept either: once a config tree names the repository, a redelivery is to make its jobs.
 		return queue.Answer{Jobs: []queue.Pushed{}, Ignored: ignored}, nil
@@ -106,10 +111,30 @@ func (s *Server) dispatch(ctx context.Context, e event) (queue.Answer, error) {
 	return said, nil
 }
 
+// jobs says which jobs an event makes, and why others make none.
+func (s *Server) jobs(ctx context.Context, e event) (jobs []job.Job, ignored string, err error) {
+	now := s.now()
+	if len(e.images) > 0 {
+		found, err := s.Queue.Images(ctx, e.images)
+		if err != nil {
+			return nil, "", err
+		}
+		jobs, ignored = catalog.ImageJobs(e.images, found, now)
+		return jobs, ignored, nil
+	}
+	p := stamp(e.push, now)
+	routes, more, err := s.Queue.Routes(ctx, p, catalog.MaxApps)
+	if err != nil {
+		return nil, "", err
+	}
+	jobs, ignored = catalog.Jobs(p, catalog.Found{Routes: routes, More: more, Roots: s.Roots}, now)
+	return jobs, ignored, nil
+}
+
 // refusalOf is the status for a delivery that was not read.
 func refusalOf(err error) int {
 	switch {
-	case errors.Is(err, errUnsigned):
+	case errors.Is(err, errUnsigned), errors.Is(err, errNoToken):
 		return http.StatusUnauthorized
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/launch"
 )
@@ -23,9 +24,13 @@ import (
 type config struct {
 	WebhookSecret     string `env:"FLYCD_WEBHOOK_SECRET" help:"secret of the webhooks, or several, comma separated: any of them verifies; required"`
 	WebhookSecretFile string `env:"FLYCD_WEBHOOK_SECRET_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET"`
-	RedisURL          string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
-	RedisURLFile      string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
-	RedisPrefix       string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+
+	RegistryTokens     string `env:"FLYCD_REGISTRY_TOKENS" help:"tokens of POST /webhook/registry/TOKEN, where registries that sign nothing tell of pushes; one or several, comma separated, 32 characters each at least; without one it refuses everybody"`
+	RegistryTokensFile string `env:"FLYCD_REGISTRY_TOKENS_FILE,file" help:"a file that holds FLYCD_REGISTRY_TOKENS"`
+
+	RedisURL     string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
+	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
+	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
 
 	ConfigRepos []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated: their pushes are known even when Redis is empty"`
 
@@ -42,13 +47,14 @@ type config struct {
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of POST /next; without one it refuses everybody"`
 	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
 
-	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /next, GET /healthz"`
+	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /next, GET /healthz"`
 	PrivatePort int    `env:"FLYCD_PRIVATE_PORT" envDefault:"-1" help:"private port: GET /metrics; -1 is none"`
 	Log         string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
 
-	// Roots and Secrets are what ConfigRepos and WebhookSecret say.
+	// Roots, Secrets and Tokens are what ConfigRepos, WebhookSecret and RegistryTokens say.
 	Roots   []job.Config `env:"-"`
 	Secrets []string     `env:"-"`
+	Tokens  []string     `env:"-"`
 }
 
 func environ() []string { return os.Environ() }
@@ -61,6 +67,7 @@ func readConfig(environ []string) (config, error) {
 	}
 	for _, f := range []struct{ value, file *string }{
 		{&cfg.WebhookSecret, &cfg.WebhookSecretFile},
+		{&cfg.RegistryTokens, &cfg.RegistryTokensFile},
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
@@ -72,9 +79,10 @@ func readConfig(environ []string) (config, error) {
 
 func (c *config) judge() error {
 	var errs []error
-	for _, s := range strings.Split(c.WebhookSecret, ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			c.Secrets = append(c.Secrets, s)
+	c.Secrets, c.Tokens = list(c.WebhookSecret), list(c.RegistryTokens)
+	for i, token := range c.Tokens {
+		if err := dispatcher.CheckRegistryToken(token); err != nil {
+			errs = append(errs, fmt.Errorf("FLYCD_REGISTRY_TOKENS: token %d of %d %w", i+1, len(c.Tokens), err))
 		}
 	}
 	if len(c.Secrets) == 0 {
@@ -121,6 +129,16 @@ func (c *config) judge() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// list splits a setting that holds one thing or several.
+func list(s string) (parts []string) {
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
 }
 
 // logger reads FLYCD_LOG: a format and a level, in any order.

@@ -16,11 +16,13 @@ func run1(args []string, vars ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+const registryToken = "registry-token-of-thirty-two-characters"
+
 func whole(redis string) []string {
 	return []string{
 		"FLYCD_WEBHOOK_SECRET=old, new", "REDIS_URL=" + redis, "FLY_API_TOKEN=fly-token", "FLYCD_RUNNER_APP=runners", "FLYCD_RUNNER_IMAGE=runner:1",
 		"FLYCD_CONFIG_REPOS=https://github.com/Codertocat/Hello-World#apps, https://github.com/me/other@main", "PORT=0", "FLYCD_PRIVATE_PORT=0",
-		"FLYCD_LOG=json,debug", "FLYCD_NEXT_TOKEN=next-token", "FLYCD_NEXT_URL=https://d.fly.dev/next",
+		"FLYCD_LOG=json,debug", "FLYCD_REGISTRY_TOKENS=" + registryToken, "FLYCD_NEXT_TOKEN=next-token", "FLYCD_NEXT_URL=https://d.fly.dev/next",
 	}
 }
 
@@ -30,7 +32,7 @@ func TestHelpNamesEverySetting(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	for _, name := range []string{
-		"FLYCD_WEBHOOK_SECRET", "FLYCD_WEBHOOK_SECRET_FILE", "REDIS_URL", "REDIS_URL_FILE", "FLYCD_REDIS_PREFIX", "FLYCD_CONFIG_REPOS", "FLY_API_TOKEN", "FLY_API_TOKEN_FILE",
+		"FLYCD_WEBHOOK_SECRET", "FLYCD_WEBHOOK_SECRET_FILE", "FLYCD_REGISTRY_TOKENS", "FLYCD_REGISTRY_TOKENS_FILE", "REDIS_URL", "REDIS_URL_FILE", "FLYCD_REDIS_PREFIX", "FLYCD_CONFIG_REPOS", "FLY_API_TOKEN", "FLY_API_TOKEN_FILE",
 		"FLY_FLAPS_BASE_URL", "FLYCD_RUNNER_APP", "FLYCD_RUNNER_IMAGE", "FLYCD_RUNNER_REGION", "FLYCD_RUNNER_SIZE", "FLYCD_MAX_RUNNERS", "FLYCD_NEXT_URL", "FLYCD_NEXT_TOKEN",
 		"FLYCD_NEXT_TOKEN_FILE", "PORT", "FLYCD_PRIVATE_PORT", "FLYCD_LOG",
 	} {
@@ -58,6 +60,9 @@ func TestBadSettingsAreSaidInOneGo(t *testing.T) {
 		"a password":      {vars: []string{"FLYCD_CONFIG_REPOS=https://me:hunter2@github.com/acme/config"}, want: []string{"FLYCD_CONFIG_REPOS", "FLYCD_GIT_TOKENS"}},
 		"a level":         {vars: []string{"FLYCD_LOG=loud"}, want: []string{"FLYCD_LOG", "debug, info"}},
 		"a Redis":         {vars: []string{"REDIS_URL=http://user:hunter2@x"}, want: []string{"REDIS_URL"}},
+		"a short token":   {vars: []string{"FLYCD_REGISTRY_TOKENS=" + strings.Repeat("x", 32) + ",hunter2"}, want: []string{"FLYCD_REGISTRY_TOKENS: token 2 of 2 has 7 characters, 32 at least", "openssl rand -hex 32"}},
+		"an odd token":    {vars: []string{"FLYCD_REGISTRY_TOKENS=hunter2/" + strings.Repeat("x", 32)}, want: []string{"FLYCD_REGISTRY_TOKENS: token 1 of 1", "letters, digits"}},
+		"no token file":   {vars: []string{"FLYCD_REGISTRY_TOKENS_FILE=/none"}, want: []string{"/none"}},
 		"a missing file":  {vars: []string{"FLYCD_WEBHOOK_SECRET_FILE=/none"}, want: []string{"/none"}},
 		"a config repo":   {vars: []string{"FLYCD_CONFIG_REPOS=#x"}, want: []string{"FLYCD_CONFIG_REPOS", "URL[@ref][#path]"}},
 		"an argument":     {args: []string{"serve"}, want: []string{"serve", "--help"}},
@@ -84,9 +89,12 @@ func TestBadSettingsAreSaidInOneGo(t *testing.T) {
 
 func TestSecretsComeFromFilesToo(t *testing.T) {
 	dir, vars := t.TempDir(), []string{"FLYCD_RUNNER_APP=a", "FLYCD_RUNNER_IMAGE=i"}
-	for _, name := range []string{"FLYCD_WEBHOOK_SECRET", "REDIS_URL", "FLY_API_TOKEN", "FLYCD_NEXT_TOKEN"} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte("of "+name+"\n"), 0o600); err != nil {
+	for _, name := range []string{"FLYCD_WEBHOOK_SECRET", "REDIS_URL", "FLY_API_TOKEN", "FLYCD_NEXT_TOKEN", "FLYCD_REGISTRY_TOKENS"} {
+		file, text := filepath.Join(dir, name), "of "+name
+		if name == "FLYCD_REGISTRY_TOKENS" {
+			text = strings.Repeat("a", 32) + ",\n" + strings.Repeat("b", 64)
+		}
+		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		vars = append(vars, name+"_FILE="+file)
@@ -94,6 +102,9 @@ func TestSecretsComeFromFilesToo(t *testing.T) {
 	c, err := readConfig(vars)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Equal(c.Tokens, []string{strings.Repeat("a", 32), strings.Repeat("b", 64)}) {
+		t.Errorf("tokens %q", c.Tokens)
 	}
 	if !slices.Equal(c.Secrets, []string{"of FLYCD_WEBHOOK_SECRET"}) || c.RedisURL != "of REDIS_URL" || c.APIToken != "of FLY_API_TOKEN" || c.NextToken != "of FLYCD_NEXT_TOKEN" {
 		t.Errorf("got %+v", c)
@@ -112,7 +123,7 @@ func TestNoSecretIsHandedToRunners(t *testing.T) {
 		t.Errorf("handed on %v", env)
 	}
 	for k, v := range env {
-		for _, secret := range []string{"hunter2", "fly-token", "next-token", "new"} {
+		for _, secret := range []string{"hunter2", "fly-token", "next-token", registryToken, "new"} {
 			if strings.Contains(v, secret) {
 				t.Errorf("%s=%s holds a secret", k, v)
 			}

@@ -74,14 +74,15 @@ func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dis
 		Log:     log,
 	}
 	return &dispatcher.Server{
-		Queue:      q,
-		Runners:    launcher,
-		Fly:        launcher,
-		Secrets:    cfg.Secrets,
-		NextToken:  cfg.NextToken,
-		Roots:      cfg.Roots,
-		MaxRunners: cfg.MaxRunners,
-		Log:        log,
+		Queue:          q,
+		Runners:        launcher,
+		Fly:            launcher,
+		Secrets:        cfg.Secrets,
+		RegistryTokens: cfg.Tokens,
+		NextToken:      cfg.NextToken,
+		Roots:          cfg.Roots,
+		MaxRunners:     cfg.MaxRunners,
+		Log:            log,
 	}
 }
 

@@ -23,7 +23,7 @@ type Delivery struct {
 	// GUID is the forge's id of the delivery. With an empty one no answer is remembered.
 	GUID string
 	Jobs []job.Job
-	// Ignored says why nothing is done, where nothing is.
+	// Ignored says why nothing is done, where nothing is, and for which apps of an image that is followed.
 	Ignored string
 }
 
