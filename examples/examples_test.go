@@ -25,6 +25,7 @@ func apps() map[string]map[string]int {
 	return map[string]map[string]int{
 		"hello":        {"hello": 1},
 		"image":        {"whoami": 1},
+		"build":        {"greeter-web": 1, "greeter-worker": 1},
 		"monorepo":     {"shop-api": 2, "shop-web": 1},
 		"environments": {"bookings-api-dev": 1, "bookings-web-dev": 1, "bookings-api-prod": 4, "bookings-web-prod": 4},
 		"worker":       {"thumbs": 3},
@@ -77,7 +78,7 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 	defer func() { _ = folder.Close() }()
 	d := &deploy.Deployer{
 		Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry},
-		Secrets: values(t), DigestKey: manifest.NewSecret("the key of this test"), HTTP: users(t),
+		Secrets: values(t, name), DigestKey: manifest.NewSecret("the key of this test"), HTTP: users(t),
 	}
 	for _, outcome := range []job.Outcome{job.Created, job.Unchanged} {
 		w.FlyRequests.Reset()
@@ -125,16 +126,16 @@ func need(t *testing.T, name string) {
 	t.Skip(name + " is not installed")
 }
 
-// values finds the values of secrets as the README of the secrets says: what it exports is the environment.
-func values(t *testing.T) secret.Resolver {
+// values finds the values of secrets as the README says: what it exports is the environment.
+func values(t *testing.T, name string) secret.Resolver {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("secrets", "README.md"))
+	text, err := os.ReadFile(filepath.Join(name, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	environ := []string{"PATH=" + os.Getenv("PATH")}
-	for _, found := range regexp.MustCompile(`(?m)^export (\w+=[\w-]+)`).FindAllSubmatch(text, -1) {
-		environ = append(environ, string(found[1]))
+	for _, found := range regexp.MustCompile(`(?m)^export (\w+=)(?:"([^"$]+)"|([\w-]+))`).FindAllSubmatch(text, -1) {
+		environ = append(environ, string(found[1])+string(found[2])+string(found[3]))
 	}
 	r := secret.Environment(environ)
 	r.Dir = t.TempDir()
@@ -165,9 +166,13 @@ func here(t *testing.T, w *deploytest.World, name string) string {
 	if err := os.CopyFS(dir, os.DirFS(name)); err != nil {
 		t.Fatal(err)
 	}
+	where := strings.NewReplacer()
+	if files, err := os.ReadDir(filepath.Join(dir, "greeter")); err == nil {
+		where = strings.NewReplacer("https://github.com/acme/greeter", repository(t, w, filepath.Join(dir, "greeter"), files), "registry.fly.io", w.Registry)
+	}
 	images := regexp.MustCompile(`image: "(?:ghcr\.io/)?([a-z/-]+:[^"]+)"`)
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.Name() != "app.yaml" {
+		if err != nil || e.Name() != "app.yaml" && e.Name() != "project.yaml" {
 			return err
 		}
 		text, err := os.ReadFile(p)
@@ -177,10 +182,42 @@ func here(t *testing.T, w *deploytest.World, name string) string {
 		text = images.ReplaceAllFunc(text, func(found []byte) []byte {
 			return []byte(`image: "` + w.Image(string(images.FindSubmatch(found)[1])) + `"`)
 		})
-		return os.WriteFile(p, text, 0o600)
+		return os.WriteFile(p, []byte(where.Replace(string(text))), 0o600)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// repository is a Git repository of the files that stand for it in an example.
+func repository(t *testing.T, w *deploytest.World, dir string, files []os.DirEntry) string {
+	t.Helper()
+	tree := map[string]string{}
+	for _, f := range files {
+		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree[f.Name()] = string(text)
+	}
+	r := w.Repo("greeter")
+	r.Commit(tree)
+	return r.URL
+}
+
+// TestTheProgramOfTheBuildIsSound compiles what the build example builds, as its Dockerfile does.
+func TestTheProgramOfTheBuildIsSound(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "greeter")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=1.4", "-o", program, ".")
+	cmd.Dir = filepath.Join("build", "greeter")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	dockerfile, err := os.ReadFile(filepath.Join("build", "greeter", "Dockerfile"))
+	if err != nil || !strings.Contains(string(dockerfile), `go build -trimpath -ldflags "-s -w -X main.version=$VERSION"`) {
+		t.Errorf("the Dockerfile builds something else: %v", err)
+	}
 }
