@@ -1,0 +1,268 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gigurra/flycd/shared/image/sandbox"
+)
+
+func TestProgramSeesOnlyItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	var got struct {
+		Env       []string
+		Host, Dir string
+		Procs     int
+	}
+	text := finish(t, sandbox.Spec{Dir: dir, Env: []string{"PATH=/usr/bin", "A=b"}}, "env")
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err, text)
+	}
+	if want := []string{"PATH=/usr/bin", "A=b"}; !slices.Equal(got.Env, want) {
+		t.Errorf("environment is %q, want %q", got.Env, want)
+	}
+	// init and itself
+	if got.Procs != 2 || got.Host != "build" || got.Dir != dir {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// runner runs a runner process with a secret and the probe in its sandbox, and gives its output.
+func runner(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
+	t.Helper()
+	needRoot(t)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self(), append([]string{"probe", "runner", dir}, args...)...)
+	cmd.Env = []string{"FLY_API_TOKEN=canary-of-the-runner"}
+	cmd.Stdout, cmd.Stderr = in, in
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = in.Close()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = out.Close() })
+	return cmd, out
+}
+
+func TestRunnersSecretsAreNotSeen(t *testing.T) {
+	home := t.TempDir()
+	dir := filepath.Join(home, "own")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(home, "secret"), []byte("canary-on-disk"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := runner(t, dir, "read", "/proc/*/environ", "/proc/*/cmdline", "/proc/*/task/*/environ", "/proc/*/root/root/*", filepath.Join(home, "s*"),
+		"/etc/shadow", "/etc/ssl/private/*", "/root/*", "/home/*", "/.fly/*", "/var/run/*.sock", "/run/*", "/proc/1/cwd/etc/shadow", "/proc/*/fd/*/secret")
+	text, err := io.ReadAll(out)
+	if err != nil || cmd.Wait() != nil {
+		t.Fatal(err, string(text))
+	}
+	if !strings.Contains(string(text), `read /proc/1/cmdline "flycd-sandbox-init`) {
+		t.Errorf("the probe did not look:\n%s", text)
+	}
+	for _, secret := range []string{"canary", "root:", "read /root", "read /etc/shadow", "read /run", "read " + home + "/s"} {
+		if strings.Contains(string(text), secret) {
+			t.Errorf("%q can be seen inside:\n%s", secret, text)
+		}
+	}
+}
+
+func TestMachinesFilesCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	text := finish(t, sandbox.Spec{Dir: dir}, "write", "/", "/usr", "/usr/bin", "/etc", "/bin", "/lib", filepath.Dir(self()), "/sys", "/proc/sys", "/sys/fs/cgroup", dir, "/tmp", "/run", "/dev/shm")
+	for _, where := range []string{"/ ", "/usr ", "/usr/bin ", "/etc ", "/bin ", "/lib "} {
+		if !strings.Contains(text, "write "+where+"open") || strings.Contains(text, "write "+where+"<nil>") {
+			t.Errorf("%s can be written:\n%s", where, text)
+		}
+	}
+	for _, where := range []string{dir, "/tmp", "/run", "/dev/shm"} {
+		if !strings.Contains(text, "write "+where+" <nil>") {
+			t.Errorf("%s cannot be written:\n%s", where, text)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "written")); err != nil {
+		t.Error(err)
+	}
+	for _, outside := range []string{"/tmp/written", "/run/written", "/dev/shm/written"} {
+		if _, err := os.Stat(outside); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was written outside: %v", outside, err)
+		}
+	}
+}
+
+func TestMachinesDiskIsClosed(t *testing.T) {
+	needRoot(t)
+	if _, err := os.Stat("/sys/fs/cgroup/devices"); err != nil {
+		t.Skip("devices are closed by version 1 of cgroups only")
+	}
+	dir := t.TempDir()
+	var s unix.Stat_t
+	if err := unix.Stat(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	text := finish(t, sandbox.Spec{Dir: dir}, "disk", dir, fmt.Sprint(unix.Major(s.Dev)), fmt.Sprint(unix.Minor(s.Dev)))
+	if !strings.Contains(text, "open: open") || !strings.Contains(text, "operation not permitted") && !strings.Contains(text, "permission denied") {
+		t.Errorf("the disk can be opened:\n%s", text)
+	}
+	if strings.Contains(text, "mount: <nil>") {
+		t.Errorf("the disk can be mounted:\n%s", text)
+	}
+}
+
+func TestForkBombIsBounded(t *testing.T) {
+	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Pids: 100}}, "inbuild", "bomb")
+	var n int
+	if _, err := fmt.Sscanf(out.await(t, "forked "), "%d", &n); err != nil || n < 10 || n > 100 {
+		t.Errorf("forked %d of at most 100: %v", n, err)
+	}
+	if got := out.await(t, "foreign code ended:"); got != "<nil>" {
+		t.Errorf("it ended with %s", got)
+	}
+	if err := box.Err(); err != nil {
+		t.Errorf("the sandbox is not well: %v", err)
+	}
+	isWell(t)
+}
+
+func TestMemoryBombKillsItselfOnly(t *testing.T) {
+	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 256 << 20}}, "inbuild", "eat")
+	if got := out.await(t, "foreign code ended:"); got != "signal: killed" {
+		t.Errorf("it ended with %s", got)
+	}
+	err := box.Err()
+	if !errors.Is(err, sandbox.ErrMemory) || !strings.Contains(err.Error(), "268.4MB") || !strings.Contains(err.Error(), "FLYCD_RUNNER_SIZE") {
+		t.Errorf("err is %v", err)
+	}
+	select {
+	case <-box.Done():
+		t.Error("the program went down with the step")
+	default:
+	}
+	if err := box.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
+		t.Errorf("err after Close is %v", err)
+	}
+	isWell(t)
+}
+
+func TestProgramThatEatsMemoryEndsWithIt(t *testing.T) {
+	box, _ := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 192 << 20}}, "eat", "in the program's own group")
+	ends(t, box)
+	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
+		t.Errorf("err is %v", err)
+	}
+}
+
+func TestLimitsCannotBeRaisedFromInside(t *testing.T) {
+	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 192 << 20}}, "raise")
+	ends(t, box)
+	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
+		t.Errorf("err is %v:\n%s", err, out)
+	}
+}
+
+func TestFullDiskEndsTheSandbox(t *testing.T) {
+	dir := t.TempDir()
+	for _, where := range []string{dir, "/tmp"} {
+		box, out := start(t, sandbox.Spec{Dir: dir, Limits: sandbox.Limits{Disk: 64 << 20}}, "fill", where)
+		ends(t, box)
+		err := box.Err()
+		if !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "67.11MB") || !strings.Contains(err.Error(), "FLYCD_BUILD_DISK") {
+			t.Errorf("err is %v:\n%s", err, out)
+		}
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+		clear, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range clear {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				t.Errorf("something of the sandbox is left: %v", err)
+			}
+		}
+	}
+	isWell(t)
+}
+
+func TestDaemonEndsWithClose(t *testing.T) {
+	box, out := start(t, sandbox.Spec{}, "daemon")
+	out.await(t, "lurking")
+	// the log's pipe is the daemon's too: Close waits for its last holder
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, box)
+	if left := holders(t, "lurk"); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+	if err := box.Err(); err != nil {
+		t.Errorf("a closed sandbox says %v", err)
+	}
+}
+
+// holders lists processes of this program that were told to do something.
+func holders(t *testing.T, what string) []string {
+	t.Helper()
+	var found []string
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range lines {
+		text, _ := os.ReadFile(p)
+		if strings.HasPrefix(string(text), "x\x00probe\x00"+what) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func TestKilledRunnerTakesEverythingAlong(t *testing.T) {
+	cmd, out := runner(t, t.TempDir(), "daemon")
+	said := newOutput()
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(said, out)
+		copied <- err
+	}()
+	said.await(t, "lurking")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	// the pipe ends when its last holder is gone: runner, init, program and daemon
+	if err := <-copied; err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("fcd%dx", cmd.Process.Pid)
+	if left := traces(t, name); len(left) == 0 {
+		t.Fatal("the killed runner left nothing, so this test shows nothing")
+	}
+	isWell(t)
+	if left := traces(t, name); len(left) > 0 {
+		t.Errorf("the next sandbox left what the killed runner had: %v", left)
+	}
+}
+
+// isWell shows that the next sandbox is well.
+func isWell(t *testing.T) {
+	t.Helper()
+	if got := finish(t, sandbox.Spec{}, "run", "well"); got != "well\n" {
+		t.Errorf("the next sandbox said %q", got)
+	}
+}

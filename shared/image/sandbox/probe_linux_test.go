@@ -1,0 +1,370 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gigurra/flycd/shared/image/sandbox"
+)
+
+// probes are the programs that run inside sandboxes. Each prints what it found.
+var probes = map[string]func(args []string) error{
+	"run": probeRun, "env": probeEnv, "dial": probeDial, "get": probeGet, "listen": probeListen, "spoof": probeSpoof,
+	"lookup": probeLookup, "bomb": probeBomb, "eat": probeEat, "fill": probeFill, "inbuild": probeInBuild,
+	"daemon": probeDaemon, "lurk": probeLurk, "read": probeRead, "write": probeWrite, "disk": probeDisk,
+	"network": probeNetwork, "wait": probeWait, "runner": probeRunner, "abstract": probeAbstract, "raise": probeRaise,
+}
+
+func probe(name string, args []string) int {
+	run, ok := probes[name]
+	if !ok {
+		fmt.Println("no such probe:", name)
+		return 2
+	}
+	if err := run(args); err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	return 0
+}
+
+// probeRun prints its arguments.
+func probeRun(args []string) error {
+	fmt.Println(strings.Join(args, " "))
+	return nil
+}
+
+// probeEnv prints the environment, the host's name, the folder and the processes that can be seen.
+func probeEnv([]string) error {
+	name, _ := os.Hostname()
+	wd, _ := os.Getwd()
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"env": os.Environ(), "host": name, "dir": wd, "procs": len(procs)})
+}
+
+// probeDial tries every address (network/address) and prints which answer.
+func probeDial(args []string) error {
+	for _, a := range args {
+		network, address, _ := strings.Cut(a, "/")
+		conn, err := net.DialTimeout(network, address, 2*time.Second)
+		if err == nil {
+			_ = conn.Close()
+			fmt.Println("reached", a)
+			continue
+		}
+		fmt.Println("denied", a, err)
+	}
+	return nil
+}
+
+func probeGet(args []string) error {
+	c := http.Client{Timeout: 5 * time.Second}
+	res, err := c.Get(args[0])
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(os.Stdout, res.Body)
+	return err
+}
+
+// probeListen prints the own addresses, accepts on a port of all of them, and proves by a call to itself that it does.
+func probeListen(args []string) error {
+	l, err := net.Listen("tcp", ":"+args[0])
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		ip := a.(*net.IPNet).IP
+		c, err := net.Dial("tcp", net.JoinHostPort(ip.String(), args[0]))
+		if err != nil {
+			return err
+		}
+		_ = c.Close()
+		if !ip.IsLoopback() {
+			fmt.Println("listening", ip)
+		}
+	}
+	return probeWait(nil)
+}
+
+// probeSpoof sends one datagram with a forged sender, then one with its own.
+func probeSpoof(args []string) error {
+	host, port, _ := net.SplitHostPort(args[0])
+	number, _ := strconv.Atoi(port)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	payload := []byte("forged")
+	packet := make([]byte, 28, 64)
+	packet[0], packet[8], packet[9] = 0x45, 64, unix.IPPROTO_UDP
+	packet[3] = byte(28 + len(payload))
+	copy(packet[12:], net.ParseIP("198.51.100.99").To4())
+	copy(packet[16:], net.ParseIP(host).To4())
+	packet[20], packet[21] = 0x30, 0x39
+	packet[22], packet[23] = byte(number>>8), byte(number)
+	packet[25] = byte(8 + len(payload))
+	to := &unix.SockaddrInet4{}
+	copy(to.Addr[:], net.ParseIP(host).To4())
+	if err := unix.Sendto(fd, append(packet, payload...), 0, to); err != nil {
+		return fmt.Errorf("send forged: %w", err)
+	}
+	c, err := net.Dial("udp", args[0])
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte("honest"))
+	return err
+}
+
+// probeLookup asks for names as every program does, and prints what it hears.
+func probeLookup(args []string) error {
+	for _, name := range args {
+		ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", name)
+		var dns *net.DNSError
+		switch {
+		case errors.As(err, &dns) && dns.IsNotFound:
+			fmt.Println(name, "unknown")
+		case err != nil:
+			fmt.Println(name, "error", err)
+		default:
+			fmt.Println(name, ips)
+		}
+	}
+	return nil
+}
+
+// enterBuild moves this process to where runc puts containers.
+func enterBuild() error {
+	groups, err := filepath.Glob("/sys/fs/cgroup/*/build/cgroup.procs")
+	if err != nil || len(groups) == 0 {
+		groups = []string{"/sys/fs/cgroup/build/cgroup.procs"}
+	}
+	for _, g := range groups {
+		if err := os.WriteFile(g, []byte("0"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probeInBuild starts another probe as foreign code, says how it ended and waits, as buildkitd would.
+func probeInBuild(args []string) error {
+	cmd := exec.Command("/proc/self/exe", append([]string{"probe"}, args...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	err := cmd.Run()
+	fmt.Println("foreign code ended:", err)
+	return probeWait(nil)
+}
+
+// probeBomb forks until it cannot any more, and says how many it had.
+func probeBomb([]string) error {
+	if err := enterBuild(); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		// all stay: each waits for ever
+		_, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "wait"}, &syscall.ProcAttr{})
+		if err != nil {
+			fmt.Println("forked", n, "then", err)
+			return nil
+		}
+	}
+}
+
+// probeEat takes memory until something stops it.
+func probeEat(args []string) error {
+	if len(args) == 0 {
+		if err := enterBuild(); err != nil {
+			return err
+		}
+	}
+	var all [][]byte
+	for {
+		b, err := unix.Mmap(-1, 0, 8<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		all = append(all, b)
+	}
+}
+
+// probeFill writes until something stops it.
+func probeFill(args []string) error {
+	f, err := os.Create(filepath.Join(args[0], "fill"))
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 1<<20)
+	for {
+		if _, err := f.Write(b); err != nil {
+			return err
+		}
+	}
+}
+
+// probeDaemon leaves a process behind as daemons do, in a session of its own and without a parent.
+func probeDaemon(args []string) error {
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk", "again"}, &syscall.ProcAttr{
+		Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return err
+	}
+	var s syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &s, 0, nil); err != nil {
+		return err
+	}
+	fmt.Println("left a daemon behind")
+	return probeWait(nil)
+}
+
+// probeLurk is the middle of a double fork, or the daemon.
+func probeLurk(args []string) error {
+	if len(args) > 0 {
+		_, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk"}, &syscall.ProcAttr{
+			Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+		return err
+	}
+	fmt.Println("lurking")
+	return probeWait(nil)
+}
+
+// probeRead tries to read files and folders.
+func probeRead(args []string) error {
+	for _, pattern := range args {
+		paths, _ := filepath.Glob(pattern)
+		if len(paths) == 0 {
+			fmt.Println("absent", pattern)
+		}
+		for _, p := range paths {
+			text, err := os.ReadFile(p)
+			fmt.Printf("read %s %q %v\n", p, strings.ReplaceAll(string(text), "\x00", " "), err)
+		}
+	}
+	return nil
+}
+
+// probeWrite tries to make a file in each folder.
+func probeWrite(args []string) error {
+	for _, dir := range args {
+		err := os.WriteFile(filepath.Join(dir, "written"), nil, 0o600)
+		fmt.Println("write", dir, err)
+	}
+	return nil
+}
+
+// probeDisk makes a node of the disk with these numbers and tries to read it.
+func probeDisk(args []string) error {
+	major, _ := strconv.Atoi(args[1])
+	minor, _ := strconv.Atoi(args[2])
+	node := filepath.Join(args[0], "disk")
+	if err := unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(uint32(major), uint32(minor)))); err != nil {
+		return fmt.Errorf("mknod: %w", err)
+	}
+	_, err := os.Open(node)
+	fmt.Println("open:", err)
+	err = unix.Mount(node, "/mnt", "ext4", unix.MS_RDONLY, "")
+	fmt.Println("mount:", err)
+	return nil
+}
+
+// probeNetwork prints the addresses that this end has.
+func probeNetwork([]string) error {
+	links, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		addrs, err := l.Addrs()
+		if err != nil {
+			return err
+		}
+		fmt.Println(l.Name, l.MTU, addrs)
+	}
+	return nil
+}
+
+// probeRaise tries to give itself more than it was given.
+func probeRaise([]string) error {
+	for _, file := range []string{"memory/memory.limit_in_bytes", "pids/pids.max", "devices/devices.allow", "memory.max", "pids.max"} {
+		paths, _ := filepath.Glob("/sys/fs/cgroup/" + file)
+		for _, p := range paths {
+			value := "1099511627776"
+			if filepath.Base(p) == "devices.allow" {
+				value = "a"
+			}
+			fmt.Println(file, os.WriteFile(p, []byte(value), 0o600))
+		}
+	}
+	return probeEat([]string{"here"})
+}
+
+func probeAbstract(args []string) error {
+	_, err := net.Dial("unix", args[0])
+	fmt.Println("dial:", err)
+	return nil
+}
+
+// probeWait runs until it is killed.
+func probeWait([]string) error {
+	for {
+		if err := unix.Pause(); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// probeRunner is not inside: it stands for a runner, which has a secret in its environment and starts a sandbox with
+// the probe that its arguments name. What is inside writes to the runner's own output.
+func probeRunner(args []string) error {
+	box, err := sandbox.Start(context.Background(), sandbox.Spec{
+		Dir: args[0], Path: self(), Args: append([]string{"probe"}, args[1:]...), Log: os.Stdout,
+	})
+	if err != nil {
+		return err
+	}
+	<-box.Done()
+	return box.Close()
+}
+
+// self is this program as everybody sees it.
+func self() string {
+	p, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
