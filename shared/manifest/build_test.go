@@ -31,6 +31,8 @@ func TestWhatABuildCannotDoIsRefused(t *testing.T) {
 		{buildKey + "build: {secrets: [NPM_TOKEN], builder: b/c}", "3:18: build.secrets: does not go with build.builder (buildpacks are built by Fly's remote builders, through flyctl): flyctl takes the values of secrets on its command line, where others can read them; write a Dockerfile"},
 		{"secrets: [{name: K, type: env}]\nbuild: {ssh: {default: K}, backend: fly}", "3:14: build.ssh: does not go with build.backend: fly: flyctl forwards no keys; write backend: buildkit"},
 		{"build: {network: none, backend: fly}", "2:18: build.network: does not go with build.backend: fly: what steps of it reach is Fly's to decide; write backend: buildkit"},
+		{"image: {repository: ghcr.io/acme/web}\nbuild: {backend: fly}", "2:21: image.repository: does not go with build.backend: fly: flyctl pushes to the app's own repository only; write backend: buildkit"},
+		{"build: {builder: b/c, build-target: run}", "2:37: build.build-target: is a stage of a Dockerfile, and build.builder builds without one; write one of them"},
 		{"build: {builder: b/c, backend: buildkit}", "2:32: build.backend: expected fly or auto beside build.builder: buildpacks are built by Fly's remote builders, through flyctl"},
 		{"build: {builder: b/c, dockerfile: D}", "2:35: build.dockerfile: has no effect beside build.builder, which wins; write one of them"},
 		{"source: {type: inline-docker-file, inline: FROM x}\nbuild: {builder: b/c}", "2:44: source.inline: has no effect beside build.builder, which wins; write one of them"},

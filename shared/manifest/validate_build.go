@@ -145,6 +145,8 @@ func (c checker) backend(b *Build) {
 		c.ignored("source.inline", "has no effect beside build.builder, which wins; write one of them")
 	case b.Builder != "" && b.Dockerfile != "":
 		c.ignored("build.dockerfile", "has no effect beside build.builder, which wins; write one of them")
+	case b.Builder != "" && b.Target != "":
+		c.bad("build.build-target", "is a stage of a Dockerfile, and build.builder builds without one; write one of them")
 	}
 	if b.Builder == "" && b.Backend != "fly" {
 		return
@@ -161,6 +163,9 @@ func (c checker) backend(b *Build) {
 	}
 	if b.Network == "none" {
 		c.bad("build.network", "does not go with %s: what steps of it reach is Fly's to decide; %s", by, instead)
+	}
+	if to := c.app.Image.Repository; to != "" && to[strings.LastIndex(to, "/")+1:] != c.app.Name {
+		c.bad("image.repository", "does not go with %s: flyctl pushes to the app's own repository only; %s", by, instead)
 	}
 	for _, key := range c.writtenOf([]string{"cache", "provenance"}) {
 		c.note("build."+key, "has no effect with %s", by)
