@@ -39,13 +39,6 @@ func (r Request) Name(registry string) string {
 	return or(r.Repository, strings.TrimSuffix(or(registry, FlyRegistry), "/")+"/"+r.App) + ":" + r.Tag
 }
 
-// CacheName gives the name under which the cache of an app's builds is kept: the tag cache-<app> in the repository of its
-// image, so that apps which share a repository keep a cache each.
-func (r Request) CacheName(registry string) string {
-	name := r.Name(registry)
-	return name[:strings.LastIndexByte(name, ':')] + ":cache-" + r.App
-}
-
 // Check looks at a request before any program sees it, and gives the image's name. What it finds wrong wraps
 // job.ErrRejected; a folder that cannot be opened does not. Every Builder calls it first.
 func (r Request) Check(registry string) (string, error) {

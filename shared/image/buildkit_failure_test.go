@@ -1,5 +1,3 @@
-//go:build buildkit
-
 package image_test
 
 import (

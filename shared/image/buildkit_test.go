@@ -1,5 +1,3 @@
-//go:build buildkit
-
 package image_test
 
 import (
@@ -9,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,24 +22,22 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 )
 
-// The tests of this file and of buildkit_failure_test.go build with a real buildkitd on this machine: go test
-// -tags buildkit. FLYCD_TEST_BUILDKIT is its address (unix:///run/buildkit/buildkitd.sock),
-// FLYCD_TEST_REGISTRY a registry on loopback (127.0.0.1:5000) that buildkitd.toml marks http and insecure;
-// buildctl is on the PATH. They have a tag of their own because a buildkitd wants root, and the BuildKit that a
-// runner brings itself is to come.
-// Base images are scratch or loopback ones: nothing is asked of the world.
+// The tests of this file and of buildkit_failure_test.go build with a real buildkitd, and push to a real registry (world_test.go). Base
+// images are scratch or loopback ones: nothing is asked of the world.
 
 // realBuildkit gives the builder under test.
 func realBuildkit(t *testing.T) image.Buildctl {
 	t.Helper()
-	addr, host := os.Getenv("FLYCD_TEST_BUILDKIT"), os.Getenv("FLYCD_TEST_REGISTRY")
-	if addr == "" || host == "" {
-		t.Fatal("FLYCD_TEST_BUILDKIT and FLYCD_TEST_REGISTRY are not set")
+	need(t, "buildctl", "buildkitd", "runc", "docker-registry")
+	addr, err := buildkitd()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := exec.LookPath("buildctl"); err != nil {
-		t.Fatalf("FLYCD_TEST_BUILDKIT is set, and buildctl is not on the PATH: %v", err)
+	r, err := openRegistry()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return image.Buildctl{Addr: addr, Registry: host, Insecure: true}
+	return image.Buildctl{Addr: addr, Registry: r.host, Insecure: true}
 }
 
 // folder writes a build's folder.

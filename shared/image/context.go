@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -41,28 +42,39 @@ func copyDockerfile(to string, req Request) error {
 	return nil
 }
 
-// stamp makes the times of a folder's files those of this request alone, within their second. BuildKit keeps what it was
+// stamp makes the times of a folder's files those of this request alone: the request's own time, which the image tells, and within
+// its second a fraction that the app and the tag give. The fraction is for BuildKit, which keeps what it was
 // sent, for all clients in one place, and asks only for files whose size or time differs: of two folders
-// that were written at once, as those of one repository's apps are, a file of one would stand for the other's.
-// Stamping again changes nothing.
+// with one time, as those of one repository's apps would be, a file of one would stand for the other's. The image does not show
+// it: what is later than the request's time is given that time when it is written. So two machines that build one tree make one
+// image. Stamping again changes nothing.
 func stamp(req Request) error {
 	sum := fnv.New64a()
 	fmt.Fprint(sum, req.App, ":", req.Tag)
-	fraction := time.Duration(sum.Sum64() % uint64(time.Second))
+	at := req.epoch().Add(time.Duration(sum.Sum64() % uint64(time.Second)))
 	root, err := os.OpenRoot(req.Dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing is buffered
 	return fs.WalkDir(root.FS(), ".", func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
+		if err != nil || !entry.Type().IsRegular() && !entry.IsDir() {
 			return err
 		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		at := info.ModTime().Truncate(time.Second).Add(fraction)
 		return root.Chtimes(filepath.FromSlash(file), at, at)
 	})
 }
+
+// epoch is the time that the image tells, in whole seconds: what BuildKit is told is the argument of the user's own, where there is one.
+func (r Request) epoch() time.Time {
+	if v, err := strconv.ParseInt(r.Args[epochArg], 10, 64); err == nil {
+		return time.Unix(v, 0)
+	}
+	if r.Epoch.IsZero() {
+		return time.Unix(0, 0)
+	}
+	return r.Epoch.Truncate(time.Second)
+}
+
+// epochArg is how every tool that makes reproducible files is told the time: https://reproducible-builds.org/docs/source-date-epoch/.
+const epochArg = "SOURCE_DATE_EPOCH"

@@ -1,9 +1,9 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"slices"
@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 const (
@@ -30,6 +30,8 @@ type program struct {
 	hides []string
 	dir   string
 	log   io.Writer
+	// masked are values that are not shown, whatever prints them.
+	masked []string
 }
 
 // failure is a program that ended with a code that is not zero.
@@ -43,7 +45,7 @@ func (f *failure) Error() string { return f.err.Error() }
 // run starts the program and waits. On cancellation it asks the program to stop before it ends it.
 // What the program prints goes to the log, and its last lines into the failure.
 func (p program) run(ctx context.Context) error {
-	kept := &lastLines{to: p.log}
+	kept := &lastLines{to: p.log, masks: p.masked}
 	cmd := exec.CommandContext(ctx, p.path, p.args...) //nolint:gosec // the arguments are made by this package
 	cmd.Env = append(slices.DeleteFunc(cmd.Environ(), p.hidden), p.env...)
 	cmd.Dir = p.dir
@@ -51,6 +53,7 @@ func (p program) run(ctx context.Context) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
 	err := cmd.Run()
+	kept.end()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -70,74 +73,79 @@ func (p program) hidden(variable string) bool {
 type lastLines struct {
 	mu    sync.Mutex
 	to    io.Writer
+	masks []string
 	part  string
 	lines []string
 }
 
-const longestLine = 2000
+const (
+	longestLine = 2000
+	// longestPart is how long a line may become before it is handed on in parts.
+	longestPart = 64 << 10
+)
 
-// Write implements io.Writer. A log that fails does not fail the build.
+// Write implements io.Writer. Lines are handed on when they are whole, so that no value which is not to be shown gets by in two parts. A
+// log that fails does not fail the build.
 func (l *lastLines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.to != nil {
-		_, _ = l.to.Write(b)
+	l.part += string(b)
+	if last := strings.LastIndexByte(l.part, '\n'); last >= 0 {
+		l.hand(l.part[:last+1])
+		l.part = l.part[last+1:]
 	}
-	text := l.part + string(b)
-	for {
-		line, rest, ok := strings.Cut(text, "\n")
-		if !ok {
-			break
-		}
-		l.keep(line)
-		text = rest
+	if len(l.part) > longestPart {
+		l.hand(l.part + "\n")
+		l.part = ""
 	}
-	l.part = text[max(0, len(text)-longestLine):]
 	return len(b), nil
 }
 
-func (l *lastLines) keep(line string) {
-	if line = strings.TrimSpace(line); line == "" {
-		return
+// end hands on what no line end followed.
+func (l *lastLines) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.part != "" {
+		l.hand(l.part + "\n")
+		l.part = ""
 	}
-	l.lines = append(l.lines, line[:min(len(line), longestLine)])
-	if len(l.lines) > keptLines {
-		l.lines = l.lines[1:]
+}
+
+func (l *lastLines) hand(text string) {
+	for _, m := range l.masks {
+		text = strings.ReplaceAll(text, m, "***")
 	}
+	if l.to != nil {
+		_, _ = io.WriteString(l.to, text)
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			l.lines = append(l.lines, line[:min(len(line), longestLine)])
+		}
+	}
+	l.lines = l.lines[max(0, len(l.lines)-keptLines):]
 }
 
 // String gives the last lines.
 func (l *lastLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keep(l.part)
-	l.part = ""
 	return strings.Join(l.lines, "\n")
 }
 
-// judge decides whether another attempt may help: a builder or a registry that cannot be reached may be
-// better next time, the user's own Dockerfile will not.
-func judge(what string, err error) error {
-	var f *failure
-	if !errors.As(err, &f) {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	text := strings.ToLower(f.last)
-	for _, sign := range passing() {
-		if strings.Contains(text, sign) {
-			return fmt.Errorf("%s: %w:\n%s", what, f.err, f.last)
+// shortestMask is the length from which a value is hidden: hiding shorter ones would make a log unreadable, and tell them too.
+const shortestMask = 6
+
+// masks are the lines of secret values, the longest first, so that none hides a part of another only.
+func masks(secrets map[string]manifest.Secret) []string {
+	var out []string
+	for _, s := range secrets {
+		for line := range strings.Lines(s.Reveal()) {
+			if line = strings.TrimSpace(line); len(line) >= shortestMask {
+				out = append(out, line)
+			}
 		}
 	}
-	return job.Rejectf("%s: the build failed:\n%s", what, f.last)
-}
-
-// passing are the marks of failures that are not the Dockerfile's.
-func passing() []string {
-	return []string{
-		"connection refused", "connection reset", "no such host", "i/o timeout", "tls handshake timeout",
-		"context deadline exceeded", "code = unavailable", "error: listing workers", "failed to list workers",
-		"temporary failure in name resolution", "unexpected eof", "broken pipe", "no space left on device",
-		"too many requests", "toomanyrequests", "500 internal server error", "502 bad gateway", "503 service unavailable",
-		"504 gateway timeout", "network is unreachable", "no route to host", "waiting for remote builder",
-	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return out
 }

@@ -24,14 +24,23 @@ func request() Request {
 }
 
 func TestBuildctlCommandLine(t *testing.T) {
-	b := Buildctl{Addr: "tcp://builder:1234", Insecure: true, Logins: map[string]Login{"r": {"x", manifest.NewSecret("s3cret")}}}
-	got := b.args(request(), "registry.fly.io/web:t-abc", "/private")
+	req := request()
+	level := 3
+	req.Labels, req.Network, req.Provenance = map[string]string{"org.example": "x=1,y"}, "none", true
+	req.Compression, req.Level, req.Epoch = "zstd", &level, time.Unix(1_700_000_000, 5)
+	req.Secrets = map[string]manifest.Secret{"NPM_TOKEN": manifest.NewSecret("s3cret")}
+	req.SSH = map[string]manifest.Secret{"default": manifest.NewSecret("s3cret")}
+	got := call{req: req, image: "registry.fly.io/web:t-abc", private: "/private", insecure: true}.args("tcp://builder:1234")
 	want := []string{
 		"--addr", "tcp://builder:1234", "build", "--progress", "plain", "--frontend", "dockerfile.v0",
 		"--local", "context=/ctx", "--local", "dockerfile=/private/dockerfile",
 		"--opt", "filename=docker/web.Dockerfile", "--opt", "platform=linux/amd64", "--opt", "target=prod",
-		"--opt", "build-arg:A=1 and more", "--opt", "build-arg:B=2", "--no-cache",
-		"--output", "type=image,name=registry.fly.io/web:t-abc,push=true,registry.insecure=true",
+		"--opt", "build-arg:A=1 and more", "--opt", "build-arg:B=2", "--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000",
+		"--opt", "label:org.example=x=1,y", "--opt", "force-network-mode=none", "--opt", "attest:provenance=mode=min", "--no-cache",
+		"--secret", "id=NPM_TOKEN,env=BUILD_SECRET_0", "--ssh", "default=/private/ssh0",
+		"--export-cache", "type=registry,ref=registry.fly.io/web:cache-web,registry.insecure=true,mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true",
+		"--output", "type=image,name=registry.fly.io/web:t-abc,push=true,rewrite-timestamp=true,compression=zstd,force-compression=true,oci-mediatypes=true," +
+			"compression-level=3,registry.insecure=true",
 		"--metadata-file", "/private/metadata.json",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -133,9 +142,9 @@ func TestDigestIsReadFromMetadata(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := readDigest(file)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%s: got %q %v, want %q", text, got, err, want)
+		got, err := readMade(file)
+		if got.digest != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %q %v, want %q", text, got.digest, err, want)
 		}
 	}
 }
@@ -166,29 +175,32 @@ func TestIgnoreFileGoesWithItsDockerfile(t *testing.T) {
 }
 
 func TestFilesOfTwoAppsHaveNoTimeInCommon(t *testing.T) {
-	now := time.Now()
+	epoch := time.Unix(1_700_000_000, 0)
 	times := map[string]time.Time{}
 	for _, app := range []string{"a", "b"} {
-		file := filepath.Join(t.TempDir(), "name")
-		if err := errors.Join(os.WriteFile(file, []byte(app), 0o600), os.Chtimes(file, now, now)); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			if err := stamp(Request{Dir: filepath.Dir(file), App: app, Tag: "t-1"}); err != nil {
+		dir := t.TempDir()
+		for run := range 2 {
+			// when the file came to be does not matter
+			if err := os.WriteFile(filepath.Join(dir, "name"), []byte(app), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			info, err := os.Stat(file)
-			if err != nil {
+			if err := stamp(Request{Dir: dir, App: app, Tag: "t-1", Epoch: epoch}); err != nil {
 				t.Fatal(err)
 			}
-			if before, ok := times[app]; ok && !before.Equal(info.ModTime()) {
-				t.Errorf("stamping again: %v, was %v", info.ModTime(), before)
+			for _, file := range []string{dir, filepath.Join(dir, "name")} {
+				info, err := os.Stat(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if run > 0 && !times[app].Equal(info.ModTime()) {
+					t.Errorf("stamping %s again: %v, was %v", file, info.ModTime(), times[app])
+				}
+				times[app] = info.ModTime()
 			}
-			times[app] = info.ModTime()
 		}
 	}
-	if times["a"].Equal(times["b"]) || times["a"].Unix() != now.Unix() || times["b"].Unix() != now.Unix() {
-		t.Errorf("times = %v, want two within the second of %v", times, now)
+	if times["a"].Equal(times["b"]) || times["a"].Unix() != epoch.Unix() || times["b"].Unix() != epoch.Unix() {
+		t.Errorf("times = %v, want two within the second of %v", times, epoch)
 	}
 }
 
