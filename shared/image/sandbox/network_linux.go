@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -19,28 +20,59 @@ type network struct {
 	allow       []netip.AddrPort
 }
 
-// plan finds free addresses for a network and the interfaces that its packets come back by.
-func planNetwork(name string, pid int, allow []netip.AddrPort) (network, []string, error) {
+// again repeats the listing of links, addresses and routes: the kernel tells when they changed meanwhile, which they
+// do wherever sandboxes come and go.
+func again[T any](list func() ([]T, error)) ([]T, error) {
+	for range 100 {
+		all, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return list()
+}
+
+func listLinks() ([]netlink.Link, error) { return again(netlink.LinkList) }
+
+func listRoutes() ([]netlink.Route, error) {
+	return again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
+}
+
+// address finds a free subnet and starts the relay there. The relay's socket is what reserves it, among all processes:
+// a link goes by itself when its sandbox's program ends, and its relay only with the sandbox.
+func (n *network) address(s Spec, start int) (*relay, error) {
 	taken, err := takenAddresses()
 	if err != nil {
-		return network{}, nil, err
+		return nil, err
 	}
-	subnet, ok := freeSubnet(taken, pid)
-	if !ok {
-		return network{}, nil, fmt.Errorf("%w: no address of %s is free", ErrUnavailable, pool)
+	for range 32 {
+		subnet, ok := freeSubnet(taken, start)
+		if !ok {
+			return nil, fmt.Errorf("%w: no address of %s is free", ErrUnavailable, pool)
+		}
+		r, err := listenRelay(s, subnet.Addr().Next())
+		if errors.Is(err, syscall.EADDRINUSE) {
+			taken = append(taken, subnet)
+			err = r.close()
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		n.host = subnet.Addr().Next()
+		n.guest = n.host.Next()
+		return r, err
 	}
-	host := subnet.Addr().Next()
-	links, err := outward(allow)
-	return network{name: name, host: host, guest: host.Next(), allow: allow}, links, err
+	return nil, fmt.Errorf("%w: port 53 is taken on all addresses; let the DNS server of this machine listen on its own addresses only", ErrUnavailable)
 }
 
 // takenAddresses lists what the machine's links and routes use already.
 func takenAddresses() ([]netip.Prefix, error) {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := listRoutes()
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -67,7 +99,7 @@ func prefixOf(n *net.IPNet) netip.Prefix {
 
 // outward lists the interfaces by which something is reached that a sandbox may reach.
 func outward(allow []netip.AddrPort) ([]string, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := listRoutes()
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -93,7 +125,7 @@ func outward(allow []netip.AddrPort) ([]string, error) {
 // mtu is what a packet to the internet may measure.
 func mtu() (int, error) {
 	const usual = 1500
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := listRoutes()
 	if err != nil {
 		return 0, fmt.Errorf("list routes: %w", err)
 	}

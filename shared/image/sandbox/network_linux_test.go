@@ -153,6 +153,9 @@ func TestNetworkInsideIsIPv4AsWideAsTheMachines(t *testing.T) {
 	needRoot(t)
 	want := 1500
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	for errors.Is(err, netlink.ErrDumpInterrupted) {
+		routes, err = netlink.RouteList(nil, netlink.FAMILY_V4)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,5 +211,15 @@ func TestIPv6AddressCannotBeAllowed(t *testing.T) {
 	_, err := sandbox.Start(t.Context(), sandbox.Spec{Dir: t.TempDir(), Path: self(), Allow: []netip.AddrPort{netip.MustParseAddrPort("[fdaa::1]:5000")}})
 	if err == nil || errors.Is(err, sandbox.ErrUnavailable) || !strings.Contains(err.Error(), "IPv4") {
 		t.Errorf("err is %v", err)
+	}
+}
+
+func TestEndedSandboxKeepsItsAddressUntilClose(t *testing.T) {
+	first, _ := start(t, sandbox.Spec{}, "run")
+	ends(t, first)
+	second, _ := start(t, sandbox.Spec{}, "run")
+	ends(t, second)
+	if first.Resolver() == second.Resolver() {
+		t.Errorf("both have %s", first.Resolver())
 	}
 }

@@ -30,7 +30,7 @@ func Start(ctx context.Context, s Spec) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	box := &Sandbox{spec: s, group: group, network: network{name: name}, ended: make(chan struct{}), done: make(chan struct{})}
+	box := &Sandbox{spec: s, group: group, network: network{name: name, allow: s.Allow}, ended: make(chan struct{}), done: make(chan struct{})}
 	if box.disk, err = watchDisk(s.Dir, s.Limits.Disk); err != nil {
 		return nil, err
 	}
@@ -69,9 +69,6 @@ func (s *Sandbox) start(ctx context.Context) error {
 	}
 	defer report.Close() //nolint:errcheck // read only
 	if err := s.furnish(ctx); err != nil {
-		return err
-	}
-	if s.relay, err = listenRelay(s.spec, s.network.host); err != nil {
 		return err
 	}
 	if s.loops, err = listenLoops(s.pid(), s.spec.Allow); err != nil {
@@ -144,15 +141,17 @@ func (s *Sandbox) furnish(ctx context.Context) error {
 	if err := s.group.up(s.pid()); err != nil {
 		return err
 	}
-	way, links, err := planNetwork(s.network.name, os.Getpid(), s.spec.Allow)
+	if s.relay, err = s.network.address(s.spec, os.Getpid()); err != nil {
+		return err
+	}
+	links, err := outward(s.spec.Allow)
 	if err != nil {
 		return err
 	}
-	s.network = way
-	if err := (filter{network: way, guarded: book.guarded(links)}).up(); err != nil {
+	if err := (filter{network: s.network, guarded: book.guarded(links)}).up(); err != nil {
 		return err
 	}
-	if err := way.up(s.pid()); err != nil {
+	if err := s.network.up(s.pid()); err != nil {
 		return err
 	}
 	return book.forward(links)

@@ -6,12 +6,11 @@ import (
 	"path/filepath"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 )
 
 // sweep removes what sandboxes left behind whose process was killed. Their processes are gone already.
 func sweep(trees []hierarchy) error {
-	links, err := netlink.LinkList()
+	links, err := listLinks()
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -48,7 +47,7 @@ func sweep(trees []hierarchy) error {
 
 // others tells whether another sandbox has a link on this machine.
 func others(than string) (bool, error) {
-	links, err := netlink.LinkList()
+	links, err := listLinks()
 	if err != nil {
 		return false, fmt.Errorf("list links: %w", err)
 	}

@@ -60,10 +60,11 @@ func (r *relay) listen(at string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.asking, r.clients = cancel, make(chan struct{}, maxAsking), make(chan struct{}, maxClients)
 	var err error
-	if r.udp, err = new(net.ListenConfig).ListenPacket(ctx, "udp4", at); err != nil {
+	early := net.ListenConfig{Control: freely}
+	if r.udp, err = early.ListenPacket(ctx, "udp4", at); err != nil {
 		return fmt.Errorf("listen for DNS: %w", err)
 	}
-	if r.tcp, err = new(net.ListenConfig).Listen(ctx, "tcp4", r.udp.LocalAddr().String()); err != nil {
+	if r.tcp, err = early.Listen(ctx, "tcp4", r.udp.LocalAddr().String()); err != nil {
 		return fmt.Errorf("listen for DNS: %w", err)
 	}
 	r.running.Go(func() { r.serveUDP(ctx) })
