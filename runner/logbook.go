@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/secret"
 )
 
 const (
@@ -33,7 +34,7 @@ type Appender interface {
 type logbook struct {
 	to     Appender
 	id     job.ID
-	redact Redactor
+	redact secret.Redactor
 	out    io.Writer
 
 	mu      sync.Mutex
@@ -65,7 +66,7 @@ func (l *logbook) Write(p []byte) (int, error) {
 		l.add(string(line))
 		text = rest
 	}
-	for len(text) >= longLine+l.redact.longest {
+	for len(text) >= longLine+l.redact.Longest() {
 		text = l.cut(text)
 	}
 	l.partial = append(l.partial[:0], text...)
@@ -75,9 +76,9 @@ func (l *logbook) Write(p []byte) (int, error) {
 // cut adds the beginning of a line that is too long, and gives the rest. What may be the beginning of a
 // secret goes with the rest.
 func (l *logbook) cut(text []byte) []byte {
-	most := longLine + l.redact.longest
+	most := longLine + l.redact.Longest()
 	head := l.redact.Redact(string(text[:most]))
-	n := max(len(head)-l.redact.longest, 0)
+	n := max(len(head)-l.redact.Longest(), 0)
 	l.add(head[:n])
 	return append([]byte(head[n:]), text[most:]...)
 }

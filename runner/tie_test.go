@@ -11,6 +11,7 @@ import (
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -155,9 +156,9 @@ type during struct {
 	do   func()
 }
 
-func (d *during) Resolve(ctx context.Context, ref string) (image.Reference, error) {
+func (d *during) Pick(ctx context.Context, ref string, p manifest.ImagePolicy) (image.Reference, error) {
 	d.once.Do(d.do)
-	return d.Images.Resolve(ctx, ref)
+	return d.Images.Pick(ctx, ref, p)
 }
 
 // A runner has asked the forge for the head and deploys it, when the config goes back to what was deployed

@@ -1,4 +1,4 @@
-package runner
+package secret
 
 import (
 	"encoding/base64"
@@ -41,6 +41,25 @@ func NewRedactor(values ...string) Redactor {
 	}
 	return Redactor{replacer: strings.NewReplacer(pairs...), longest: len(forms[0])}
 }
+
+// Longest is the length of the longest text that is taken out.
+func (r Redactor) Longest() int { return r.longest }
+
+// Error gives the error with a text without the values; what it wraps is found as before.
+func (r Redactor) Error(err error) error {
+	if err == nil || r.replacer == nil {
+		return err
+	}
+	return redacted{err: err, text: r.Redact(err.Error())}
+}
+
+type redacted struct {
+	err  error
+	text string
+}
+
+func (r redacted) Error() string { return r.text }
+func (r redacted) Unwrap() error { return r.err }
 
 // Redact gives text without the values.
 func (r Redactor) Redact(text string) string {
