@@ -2,154 +2,74 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
 
-// buildFlags are what launch_params and deploy_params say of the image. A key of the manifest wins over
-// the flag of the same meaning.
-type buildFlags struct {
-	image, dockerfile, ignorefile, target string
-	args                                  map[string]string
-	noCache                               bool
+// ingredients are all that an image is made from, but for the values of secrets: those change what a step can
+// fetch, not what it is to make.
+type ingredients struct {
+	Recipe, Platform               string
+	Source                         string
+	Dockerfile, Ignorefile, Target string
+	Args, Labels, SSH              map[string]string
+	Secrets                        []string
+	Network, Backend               string
+	Provenance                     bool
+	Compression                    string
+	Level                          *int
+	Builder                        string
+	Buildpacks                     []string
+	// Merged are the files of merge_cfg by name.
+	Merged map[string]string
 }
 
-func buildFlagsOf(e manifest.Entry) (buildFlags, error) {
-	f := buildFlags{args: map[string]string{}}
-	for _, params := range [][]string{e.App.LaunchParams, e.App.DeployParams} {
-		for i := 0; i < len(params); i++ {
-			if !strings.HasPrefix(params[i], "-") {
-				continue // the value of a flag that says nothing of the image
-			}
-			name, value, has := strings.Cut(strings.TrimLeft(params[i], "-"), "=")
-			if name == "no-cache" {
-				f.noCache = value == "" || value == "true"
-				continue
-			}
-			if !slices.Contains([]string{"image", "i", "dockerfile", "ignorefile", "build-target", "build-arg", "build-secret"}, name) {
-				continue
-			}
-			if !has && i+1 < len(params) {
-				i++
-				value = params[i]
-			}
-			if err := f.set(name, value); err != nil {
-				return f, job.Rejectf("%s: %w", e.File, err)
-			}
-		}
-	}
-	if b := e.App.Build; b != nil {
-		maps.Copy(f.args, b.Args)
-		f.image, f.dockerfile = or(b.Image, f.image), or(b.Dockerfile, f.dockerfile)
-		f.ignorefile, f.target = or(b.Ignorefile, f.ignorefile), or(b.Target, f.target)
-	}
-	return f, nil
-}
-
-func (f *buildFlags) set(name, value string) error {
-	switch name {
-	case "image", "i":
-		f.image = value
-	case "dockerfile":
-		f.dockerfile = value
-	case "ignorefile":
-		f.ignorefile = value
-	case "build-target":
-		f.target = value
-	case "build-secret":
-		return errors.New("deploy_params: --build-secret: this version of FlyCD cannot apply it yet; leave it out")
-	case "build-arg":
-		k, v, ok := strings.Cut(value, "=")
-		if !ok {
-			return fmt.Errorf("deploy_params: --build-arg: expected NAME=VALUE, found %q", value)
-		}
-		f.args[k] = v
-	}
-	return nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// imageRef is the image that the manifest names; empty where it has to be built.
-func (w *work) imageRef() string {
-	return or(w.entry.App.ImageRef(), w.flags.image)
-}
-
-// makeImage finds or builds the image, by digest. An image that was built from the same is what the
-// machines run already, and is not built again.
-func (w *work) makeImage(ctx context.Context) error {
-	if name := w.imageRef(); name != "" {
-		ref, err := w.Images.Resolve(ctx, name)
-		if err != nil {
-			return err
-		}
-		w.image, w.marks.digests.Source = ref.String(), ref.Digest
-		return nil
-	}
-	if w.marks.build == "" {
-		sum, err := w.buildDigest()
-		if err != nil {
-			return err
-		}
-		w.marks.build = "t-" + sum
-	}
-	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) {
-		w.image = w.seal.image
-		return nil
-	}
-	if w.dry {
-		w.image = image.FlyRegistry + "/" + w.entry.App.Name + ":" + w.marks.build
-		return nil
-	}
-	ref, err := w.build(ctx)
-	w.image = ref.String()
-	return err
-}
-
-// buildDigest hashes all that an image is made from.
+// buildDigest hashes all that an image is made from. It names no app, so that apps which are built from
+// one tree may share the image.
 func (w *work) buildDigest() (string, error) {
-	parts := []string{"build 1", w.marks.digests.Source, w.flags.dockerfile, w.flags.ignorefile, w.flags.target}
-	for _, k := range slices.Sorted(maps.Keys(w.flags.args)) {
-		parts = append(parts, k, w.flags.args[k])
+	b := w.buildSection()
+	in := ingredients{
+		Recipe: image.Recipe, Platform: "linux/amd64", Source: w.marks.digests.Source,
+		Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args, Labels: b.Labels,
+		SSH: b.SSH, Secrets: b.Secrets, Network: b.Network, Backend: b.Backend, Provenance: b.Provenance, Compression: b.Compression,
+		Level: b.CompressionLevel, Builder: b.Builder, Buildpacks: b.Buildpacks, Merged: map[string]string{},
 	}
 	merged, err := mergedFiles(w.entry)
 	if err != nil {
 		return "", err
 	}
 	for _, name := range merged {
-		sum, err := fileDigest(w.entry.FS, path.Join(w.entry.Dir, name))
-		if err != nil {
+		if in.Merged[name], err = fileDigest(w.entry.FS, path.Join(w.entry.Dir, name)); err != nil {
 			return "", fmt.Errorf("read %s: %w", name, err)
 		}
-		parts = append(parts, "merged", name, sum)
 	}
-	return digest(parts...), nil
+	text, err := json.Marshal(in)
+	if err != nil {
+		return "", fmt.Errorf("digest build of %s: %w", w.entry.App.Name, err)
+	}
+	return digest("build 2", string(text)), nil
 }
 
 // build makes the build's folder and hands it to the builder.
-func (w *work) build(ctx context.Context) (image.Reference, error) {
-	app := w.entry.App
-	if w.Builder == nil {
-		return image.Missing{}.Build(ctx, image.Request{App: app.Name})
+func (w *work) build(ctx context.Context, req image.Request) (image.Reference, error) {
+	if err := w.fill(ctx); err != nil {
+		return image.Reference{}, err
 	}
+	app := w.entry.App
 	config, err := w.trees.of(w.entry)
 	if err != nil {
 		return image.Reference{}, err
@@ -161,22 +81,81 @@ func (w *work) build(ctx context.Context) (image.Reference, error) {
 		return image.Reference{}, fmt.Errorf("make folder to build %s: %w", app.Name, err)
 	}
 	defer func() { w.discard(ctx, folder.Close()) }()
-	dockerfile, err := w.dockerfile(folder.Dir)
-	if err != nil {
+	req.Dir = folder.Dir
+	if req.Buildpacks.Builder == "" {
+		if req.Dockerfile, err = w.dockerfile(folder.Dir); err != nil {
+			return image.Reference{}, err
+		}
+	}
+	if req.Secrets, req.SSH, err = w.buildSecrets(ctx); err != nil {
 		return image.Reference{}, err
 	}
-	if err := w.ensureApp(ctx); err != nil {
-		return image.Reference{}, err
+	if !req.NoPush {
+		if err := w.ensureApp(ctx); err != nil {
+			return image.Reference{}, err
+		}
 	}
-	w.log.InfoContext(ctx, "building", "tag", w.marks.build)
-	ref, err := w.Builder.Build(ctx, image.Request{
-		Dir: folder.Dir, Dockerfile: dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args,
-		App: app.Name, Tag: w.marks.build, NoCache: w.flags.noCache, Log: w.buildLog(),
-	})
+	w.log.InfoContext(ctx, "building", "tag", req.Tag)
+	// a step may print what it was given
+	redact := redactorOf(req)
+	log := redact.Writer(req.Log)
+	defer func() { w.discard(ctx, log.Close()) }()
+	req.Log = log
+	ref, err := w.builder().Build(ctx, req)
 	if err != nil {
-		return image.Reference{}, fmt.Errorf("build image of %s: %w", app.Name, err)
+		return image.Reference{}, fmt.Errorf("build image of %s: %w", app.Name, redact.Error(err))
 	}
 	return ref, nil
+}
+
+// redactorOf knows what the steps of a build are given. A key of several lines is also known by its lines.
+func redactorOf(req image.Request) secret.Redactor {
+	var values []string
+	for _, given := range []map[string]manifest.Secret{req.Secrets, req.SSH} {
+		for _, value := range given {
+			values = append(values, value.Reveal())
+			values = append(values, strings.Split(value.Reveal(), "\n")...)
+		}
+	}
+	return secret.NewRedactor(values...)
+}
+
+// request is what the builder is asked for: enough to look the image up, and all but the folder and the
+// secrets to build it.
+func (w *work) request() image.Request {
+	app, b := w.entry.App, w.buildSection()
+	req := image.Request{
+		Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args, Labels: b.Labels,
+		App: app.Name, Repository: app.Image.Repository, Tag: w.marks.build, NoCache: w.flags.noCache, Cache: b.Cache,
+		Network: b.Network, Provenance: b.Provenance, Compression: b.Compression, Level: b.CompressionLevel,
+		Backend: b.Backend, Buildpacks: image.Buildpacks{Builder: b.Builder, Use: b.Buildpacks}, Log: w.buildLog(),
+	}
+	if b.Timeout != nil {
+		req.Timeout = time.Duration(*b.Timeout)
+	}
+	if w.code != nil {
+		req.Epoch = w.code.Committed
+	}
+	return req
+}
+
+// buildSection is the manifest's, empty where it has none.
+func (w *work) buildSection() manifest.Build {
+	if b := w.entry.App.Build; b != nil {
+		return *b
+	}
+	return manifest.Build{}
+}
+
+// fill brings the files of the source, of which only the outline was needed for its digest.
+func (w *work) fill(ctx context.Context) error {
+	if w.code == nil {
+		return nil
+	}
+	if err := w.Source.Fill(ctx, w.code, w.where); err != nil {
+		return fmt.Errorf("fetch source of %s: %w", w.entry.App.Name, err)
+	}
+	return nil
 }
 
 func (w *work) buildLog() io.Writer {

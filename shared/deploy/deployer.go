@@ -22,10 +22,14 @@ import (
 type Deployer struct {
 	Fly    *fly.Client
 	Source *source.Client
-	// Images resolves the tag of an image to its digest.
+	// Images finds the images that manifests name, by digest.
 	Images Images
 	// Builder makes images from Dockerfiles. Without one, apps that need a build are rejected.
 	Builder image.Builder
+	// Registry is the host of Fly's registry, where apps have their images; empty means registry.fly.io.
+	Registry string
+	// Turns keeps two jobs from building one image at once. Without it both build.
+	Turns Turns
 	// Lease is the claim on the job. Without one, Fly's machine leases are the only lock.
 	Lease Lease
 	// WriteTime is what a write to Fly may take: none is begun that Lease's trust cannot outlast.
@@ -54,10 +58,20 @@ type Deployer struct {
 	Now func() time.Time
 }
 
-// Images looks an image up.
+// Images looks images up and copies them.
 type Images interface {
-	// Resolve gives the digest that ref stands for now.
-	Resolve(ctx context.Context, ref string) (image.Reference, error)
+	// Pick gives the digest of the image that ref names or, with a policy, of the tag that it chooses
+	// now.
+	Pick(ctx context.Context, ref string, p manifest.ImagePolicy) (image.Reference, error)
+	// Copy puts the image under another name, with the same digest. Copying again costs one request.
+	Copy(ctx context.Context, from image.Reference, to string) (image.Reference, error)
+}
+
+// Turns lets one job at a time build an image.
+type Turns interface {
+	// Turn comes back when it is the holder's turn, and reports whether it had to wait for another. The turn is
+	// kept until done is called. Nothing depends on it but work that is done twice.
+	Turn(ctx context.Context, name, holder string) (done func(), waited bool, err error)
 }
 
 // Lease is the exclusive right to change the job's app.

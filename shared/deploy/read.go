@@ -97,7 +97,11 @@ func (w *work) readSource(ctx context.Context) error {
 			return nil
 		}
 		w.where = src.Path
-		w.code, err = w.trees.keep(w.Source.Fetch(ctx, src.Repo, w.sourceAt, src.Path))
+		// the digest needs no files, and an image that is there already needs none either
+		w.code, err = w.trees.keep(w.Source.Outline(ctx, src.Repo, w.sourceAt))
+		if err == nil && len(machine.FilesOf(w.entry.App)) > 0 {
+			err = w.fill(ctx)
+		}
 	case "local", "":
 		w.where = path.Join(w.entry.Dir, src.Path)
 		w.code, err = w.trees.of(w.entry)

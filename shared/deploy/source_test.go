@@ -150,7 +150,7 @@ func TestRejectedWithASentence(t *testing.T) {
 		want  string
 	}{
 		"no secret":      {map[string]string{"app.yaml": manifestOf(img, "x") + "secrets: [{name: A, type: env}]\n"}, "hello", "app.yaml: secret A: A is not in the runner's environment"},
-		"buildpacks":     {map[string]string{"app.yaml": local + "build: {builder: heroku}\n", "src/x": ""}, "shop", "build.builder: "},
+		"builtin":        {map[string]string{"app.yaml": local + "build: {builtin: node}\n", "src/x": ""}, "shop", "build.builtin: "},
 		"no Dockerfile":  {map[string]string{"app.yaml": local, "src/x": "x"}, "shop", "Dockerfile"},
 		"no folder":      {map[string]string{"app.yaml": local}, "shop", "src"},
 		"no such app":    {map[string]string{"app.yaml": local, "src/Dockerfile": "FROM scratch\n"}, "other", "names no app other: it has shop"},

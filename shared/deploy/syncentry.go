@@ -48,7 +48,7 @@ func retryOf(r manifest.Retry) catalog.Retry {
 // of the app's target, as fingerprints are compared.
 func looksOf(app *manifest.App) catalog.Looks {
 	return catalog.Looks{
-		Secrets: len(app.Secrets) > 0 || app.SecretsPrune || len(app.Addons) > 0,
+		Secrets: len(secret.ForApp(app)) > 0 || app.SecretsPrune || len(app.Addons) > 0,
 		Certs:   len(app.Certs) > 0 || isTrue(app.Sync.Prune),
 		Egress:  app.Network.AutoPruneIPs || slices.ContainsFunc(app.Network.IPs, func(ip manifest.IP) bool { return ip.Egress }),
 		Addons:  len(app.Addons) > 0,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
 )
 
@@ -65,7 +66,7 @@ func (w *work) sourceStands(ctx context.Context) (bool, error) {
 	if w.req.Entry.Image == "" {
 		return false, nil
 	}
-	ref, err := w.Images.Resolve(ctx, w.req.Entry.Image)
+	ref, err := w.Images.Pick(ctx, w.req.Entry.Image, manifest.ImagePolicy(w.req.Entry.Policy))
 	if err != nil {
 		return false, err
 	}

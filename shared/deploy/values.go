@@ -33,6 +33,32 @@ func (w *work) resolveSecrets(ctx context.Context) error {
 	return nil
 }
 
+// buildSecrets finds what steps of the build may mount, by id: the secrets of build.secrets and the keys of
+// build.ssh.
+func (w *work) buildSecrets(ctx context.Context) (secrets, keys map[string]manifest.Secret, err error) {
+	names := secret.ForBuild(w.entry.App)
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	files, err := w.secretFiles()
+	if err != nil {
+		return nil, nil, err
+	}
+	values, err := w.Secrets.ResolveNames(ctx, w.entry.App, files, names)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", w.entry.File, err)
+	}
+	b := w.buildSection()
+	secrets, keys = map[string]manifest.Secret{}, map[string]manifest.Secret{}
+	for _, name := range b.Secrets {
+		secrets[name] = values[name]
+	}
+	for id, name := range b.SSH {
+		keys[id] = values[name]
+	}
+	return secrets, keys, nil
+}
+
 // secretFiles reads the files that secrets come from, out of the config folder.
 func (w *work) secretFiles() (map[string][]byte, error) {
 	files := map[string][]byte{}

@@ -39,8 +39,8 @@ type World struct {
 	Registry string
 	// GitURL is where the repositories are.
 	GitURL string
-	// FlyRequests and GitRequests are what was asked of Fly and of the repositories.
-	FlyRequests, GitRequests *Requests
+	// FlyRequests, GitRequests and RegistryRequests are what was asked of each.
+	FlyRequests, GitRequests, RegistryRequests *Requests
 
 	root string
 }
@@ -49,12 +49,12 @@ type World struct {
 func New(tb testing.TB, o flysim.Options) *World {
 	tb.Helper()
 	o.Tokens = []string{Token}
-	w := &World{TB: tb, Sim: flysim.New(o), FlyRequests: &Requests{}, GitRequests: &Requests{}, root: tb.TempDir()}
+	w := &World{TB: tb, Sim: flysim.New(o), FlyRequests: &Requests{}, GitRequests: &Requests{}, RegistryRequests: &Requests{}, root: tb.TempDir()}
 	tb.Cleanup(func() { _ = w.Sim.Close() })
 	w.FlyURL = w.serve(w.FlyRequests.count(w.Sim))
 	w.GitURL = w.serve(w.GitRequests.count(&source.Server{Dir: filepath.Join(w.root, "bare")}))
 	quiet := registry.Logger(log.New(io.Discard, "", 0)) //nolint:forbidigo // the registry takes no slog
-	w.Registry = strings.TrimPrefix(w.serve(registry.New(quiet)), "http://")
+	w.Registry = strings.TrimPrefix(w.serve(w.RegistryRequests.count(registry.New(quiet))), "http://")
 	return w
 }
 
@@ -172,7 +172,7 @@ type request struct {
 
 func (q *Requests) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		read := r.Method == http.MethodGet || asks(r)
+		read := r.Method == http.MethodGet || r.Method == http.MethodHead || asks(r)
 		q.mu.Lock()
 		q.list = append(q.list, request{fmt.Sprintf("%s %s", r.Method, r.URL.RequestURI()), read})
 		q.mu.Unlock()
