@@ -8,15 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/caarlos0/env/v11"
 
-	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
 )
@@ -50,8 +49,14 @@ type config struct {
 	GitTokens     string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories, HOST=TOKEN, comma separated, such as github.com=github_pat_…"`
 	GitTokensFile string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
 
-	Builder      string `env:"FLYCD_BUILDER" help:"buildctl, flyctl, or fact (builds nothing: for a simulated Fly only); empty takes the first that is there"`
-	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a BuildKit, for buildctl"`
+	Builder      string `env:"FLYCD_BUILDER" help:"buildkit (in this machine), buildctl, flyctl, or fact (builds nothing: for a simulated Fly only); empty takes the first that is there, and flyctl beside it for apps that ask for Fly's builders"`
+	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a BuildKit that is run elsewhere, for buildctl"`
+	RegistryHost string `env:"FLY_REGISTRY_HOST" envDefault:"registry.fly.io" help:"Fly's registry"`
+	Logins       string `env:"FLYCD_REGISTRY_LOGINS" help:"logins of other registries, HOST=USER:PASSWORD, comma separated, or a config.json of docker's"`
+	LoginsFile   string `env:"FLYCD_REGISTRY_LOGINS_FILE,file" help:"a file that holds FLYCD_REGISTRY_LOGINS"`
+	BuildMemory  string `env:"FLYCD_BUILD_MEMORY" help:"most memory of a build's steps, such as 2g; a share of the machine's without it"`
+	BuildDisk    string `env:"FLYCD_BUILD_DISK" help:"most disk of a build, such as 6g; a share of what is free without it"`
+	BuildAllow   string `env:"FLYCD_BUILD_ALLOW" help:"private addresses that builds may reach, IP:PORT, comma separated, such as a registry's"`
 
 	NextURL       string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of /next"`
@@ -70,6 +75,7 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.GitTokens, &cfg.GitTokensFile},
+		{&cfg.Logins, &cfg.LoginsFile},
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
 		{&cfg.PGPKey, &cfg.PGPKeyFile},
 		{&cfg.NextToken, &cfg.NextTokenFile},
@@ -100,8 +106,17 @@ func (c config) judge() error {
 	if _, err := c.level(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := c.builder(); err != nil {
+	if _, err := c.logins(); err != nil {
 		errs = append(errs, err)
+	}
+	if _, err := c.limits(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.allow(); err != nil {
+		errs = append(errs, err)
+	}
+	if !slices.Contains([]string{"", "buildkit", "buildctl", "flyctl", "fact"}, c.Builder) {
+		errs = append(errs, fmt.Errorf("FLYCD_BUILDER=%q: expected buildkit, buildctl, flyctl or fact", c.Builder))
 	}
 	return errors.Join(errs...)
 }
@@ -119,34 +134,6 @@ func (c config) level() (slog.Level, error) {
 		}
 	}
 	return level, nil
-}
-
-func (c config) logins() map[string]image.Login {
-	return map[string]image.Login{image.FlyRegistry: {Username: "x", Password: manifest.NewSecret(c.APIToken)}}
-}
-
-// builder chooses how images are built; nil where nothing is there that could.
-func (c config) builder() (image.Builder, error) {
-	switch c.Builder {
-	case "buildctl":
-		return image.Buildctl{Addr: c.BuildkitHost, Logins: c.logins()}, nil
-	case "flyctl":
-		return image.Flyctl{Token: manifest.NewSecret(c.APIToken), Images: image.Registry{Logins: c.logins()}}, nil
-	case "fact":
-		return image.Fact{}, nil
-	case "":
-	default:
-		return nil, fmt.Errorf("FLYCD_BUILDER=%q: expected buildctl, flyctl or fact", c.Builder)
-	}
-	if c.BuildkitHost != "" {
-		return image.Buildctl{Addr: c.BuildkitHost, Logins: c.logins()}, nil
-	}
-	for _, name := range []string{"flyctl", "fly"} {
-		if _, err := exec.LookPath(name); err == nil {
-			return image.Flyctl{Token: manifest.NewSecret(c.APIToken), Images: image.Registry{Logins: c.logins()}}, nil
-		}
-	}
-	return nil, nil
 }
 
 // tokens are Git credentials by host. They implement source.Authenticator.
@@ -183,6 +170,10 @@ func (c config) secrets() []string {
 	t, _ := c.tokens() // judged before
 	for _, token := range t {
 		all = append(all, token)
+	}
+	logins, _ := c.logins() // judged before
+	for _, login := range logins {
+		all = append(all, login.Password.Reveal())
 	}
 	return all
 }

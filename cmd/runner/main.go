@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/sandbox"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
@@ -34,6 +36,8 @@ const (
 )
 
 func main() {
+	// where this process was started as the init of a build's sandbox, it never returns
+	sandbox.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], environment{vars: os.Environ(), out: os.Stdout, err: os.Stderr})
 	stop()
@@ -88,9 +92,10 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		return nil, nil, err
 	}
 	// judged when the configuration was read
-	builder, _ := cfg.builder()
 	auth, _ := cfg.tokens()
+	logins, _ := cfg.logins()
 	level, _ := cfg.level()
+	builder, endBuilder := cfg.newBuilder(slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level})))
 	git := &source.Client{Auth: auth, NoFolders: true}
 	secrets := secret.Environment(e.vars)
 	secrets.PGP = manifest.NewSecret(cfg.PGPKey)
@@ -99,11 +104,11 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
 		Secrets: cfg.secrets(), Out: e.err, Level: level,
 		Deployer: deploy.Deployer{
-			Fly: client, Source: git, Images: image.Registry{Logins: cfg.logins()}, Builder: builder, Index: q,
+			Fly: client, Source: git, Images: image.Registry{Logins: logins}, Builder: builder, Registry: cfg.RegistryHost, Turns: q, Index: q,
 			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
 			Secrets: secrets, DigestKey: manifest.NewSecret(cfg.DigestKey),
 			Now: time.Now,
 		},
 	}
-	return r, func() { _ = git.Close(); _ = q.Close() }, nil
+	return r, func() { _ = endBuilder(); _ = git.Close(); _ = q.Close() }, nil
 }
