@@ -63,12 +63,15 @@ func (b *Builder) Build(ctx context.Context, req image.Request) (image.Reference
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeout)
 	defer cancel()
 	f := failure{name: name, limit: limit}
+	if err := ctx.Err(); err != nil {
+		return image.Reference{}, b.judge(ctx, f)
+	}
 	d, err := b.running(ctx)
 	if err != nil {
 		f.err = err
 		return image.Reference{}, b.judge(ctx, f)
 	}
-	f.box, f.seen = d.box, newProgress(req.Log)
+	f.box, f.seen = d.box, newProgress(req)
 	digest, err := d.build(ctx, b, name, req, f.seen)
 	if err != nil {
 		f.err = err

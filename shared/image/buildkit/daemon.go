@@ -163,7 +163,7 @@ func answers(ctx context.Context, socket string) error {
 
 // build makes an image and gives its digest.
 func (d *daemon) build(ctx context.Context, b *Builder, name string, req image.Request, seen *progress) (string, error) {
-	opt := attributes(name, req.CacheName(b.Registry), req)
+	opt := attributes(name, req)
 	sent, root, err := folders(req)
 	if err != nil {
 		return "", err
@@ -188,13 +188,13 @@ func (d *daemon) build(ctx context.Context, b *Builder, name string, req image.R
 	return digest, nil
 }
 
-// well reports whether builds may go on here.
+// well reports whether builds may go on here. What ran out once is not to be told of the next build.
 func (d *daemon) well() bool {
 	select {
 	case <-d.box.Done():
 		return false
 	default:
-		return !errors.Is(d.box.Err(), sandbox.ErrDisk)
+		return d.box.Err() == nil
 	}
 }
 

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -77,20 +78,29 @@ type memory map[string][]byte
 // Walk implements fsutil.FS.
 func (m memory) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	target = strings.Trim(path.Clean("/"+filepath.ToSlash(target)), "/")
+	skipped := ""
 	for _, p := range m.paths() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if target != "" && p != target && !strings.HasPrefix(p, target+"/") {
+		if target != "" && !within(p, target) || skipped != "" && within(p, skipped) {
 			continue
 		}
-		// one directory's entries are few, and none is skipped: SkipDir means no more than going on
-		if err := fn(p, &fsutil.DirEntryInfo{Stat: m.stat(p)}, nil); err != nil && err != fs.SkipDir { //nolint:errorlint // as io/fs compares it
+		err := fn(p, &fsutil.DirEntryInfo{Stat: m.stat(p)}, nil)
+		switch {
+		case err == nil:
+		case !errors.Is(err, fs.SkipDir):
 			return err
+		case m[p] != nil:
+			skipped = path.Dir(p) // as io/fs has it: the rest of the file's directory
+		default:
+			skipped = p
 		}
 	}
 	return nil
 }
+
+func within(p, dir string) bool { return p == dir || dir == "." || strings.HasPrefix(p, dir+"/") }
 
 // Open implements fsutil.FS.
 func (m memory) Open(p string) (io.ReadCloser, error) {

@@ -2,13 +2,16 @@ package buildkit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +29,7 @@ import (
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/buildkit"
 	"github.com/gigurra/flycd/shared/image/sandbox"
+	"github.com/gigurra/flycd/shared/job"
 )
 
 // The tests of this room build with a real buildkitd and runc in a real sandbox, and push to docker-registry. Base images
@@ -74,8 +78,8 @@ func miss(t testing.TB, what string) {
 
 // registry is a docker-registry on loopback.
 type registry struct {
-	host string
-	cmd  *exec.Cmd
+	host, dir string
+	cmd       *exec.Cmd
 }
 
 // addr is where builds find it.
@@ -108,23 +112,22 @@ func serveRegistry(password string) (registry, error) {
 	}
 	r := registry{host: l.Addr().String()}
 	l.Close()
-	dir, err := os.MkdirTemp(scratch, "registry")
-	if err != nil {
+	if r.dir, err = os.MkdirTemp(scratch, "registry"); err != nil {
 		return registry{}, err
 	}
-	conf := fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n", dir, r.host)
+	conf := fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n", r.dir, r.host)
 	if password != "" {
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		if err != nil {
 			return registry{}, err
 		}
-		file := filepath.Join(dir, "htpasswd")
+		file := filepath.Join(r.dir, "htpasswd")
 		if err := os.WriteFile(file, append([]byte("u:"), hash...), 0o600); err != nil {
 			return registry{}, err
 		}
 		conf += fmt.Sprintf("auth:\n  htpasswd:\n    realm: test\n    path: %s\n", file)
 	}
-	file := filepath.Join(dir, "config.yml")
+	file := filepath.Join(r.dir, "config.yml")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return registry{}, err
 	}
@@ -279,4 +282,53 @@ func wantSays(t testing.TB, what, text string, says ...string) {
 			t.Errorf("%s = %q, want one that says %q", what, text, s)
 		}
 	}
+}
+
+func wantRejected(t testing.TB, err error, says ...string) {
+	t.Helper()
+	if err == nil || !errors.Is(err, job.ErrRejected) {
+		t.Errorf("error = %v, want a rejection that says %q", err, says)
+		return
+	}
+	wantSays(t, "error", err.Error(), says...)
+}
+
+func wantRetry(t testing.TB, err error, says ...string) {
+	t.Helper()
+	if err == nil || errors.Is(err, job.ErrRejected) {
+		t.Errorf("error = %v, want one that may be tried again and says %q", err, says)
+		return
+	}
+	wantSays(t, "error", err.Error(), says...)
+}
+
+// processesOf gives the processes whose command line names a folder.
+func processesOf(t testing.TB, dir string) []int {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if pid, e := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && e == nil && strings.Contains(string(text), dir+"/") {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func readAll(t testing.TB, open func() (io.ReadCloser, error)) string {
+	t.Helper()
+	r, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

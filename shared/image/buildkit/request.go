@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/moby/buildkit/client"
 
@@ -16,7 +17,7 @@ const epochArg = "SOURCE_DATE_EPOCH"
 
 // attributes says a request in BuildKit's words. They are told to everybody who asks buildkitd, and kept in an image's
 // provenance: nothing secret is among them.
-func attributes(name, cache string, req image.Request) client.SolveOpt {
+func attributes(name string, req image.Request) client.SolveOpt {
 	epoch := epochOf(req)
 	opt := client.SolveOpt{
 		Frontend: "dockerfile.v0",
@@ -50,7 +51,7 @@ func attributes(name, cache string, req image.Request) client.SolveOpt {
 		// min: the values of arguments are left out
 		opt.FrontendAttrs["attest:provenance"] = "mode=min"
 	}
-	addCache(&opt, req, cache)
+	addCache(&opt, req, cacheOf(name, req.App))
 	return opt
 }
 
@@ -116,4 +117,9 @@ func addCache(opt *client.SolveOpt, req image.Request, ref string) {
 	opt.CacheExports = []client.CacheOptionsEntry{{Type: "registry", Attrs: map[string]string{
 		"ref": ref, "mode": mode, "image-manifest": "true", "oci-mediatypes": "true", "ignore-error": "true",
 	}}}
+}
+
+// cacheOf is the tag of an app's cache in the repository of its image: apps that share a repository keep a cache each.
+func cacheOf(name, app string) string {
+	return name[:strings.LastIndexByte(name, ':')] + ":cache-" + app
 }

@@ -2,8 +2,10 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth"
@@ -31,25 +33,31 @@ func attachables(logins map[string]image.Login, req image.Request) ([]session.At
 	if err != nil {
 		return nil, err
 	}
-	return []session.Attachable{logger{logins: logins}, secretsprovider.FromMap(values), keys}, nil
+	return []session.Attachable{doorman{logins: logins}, secretsprovider.FromMap(values), keys}, nil
 }
 
-// logger answers which login opens a registry. It hands out no tokens: buildkitd fetches them itself with the login, as it
+// doorman answers which login opens a registry. It hands out no tokens: buildkitd fetches them itself with the login, as it
 // does for every client that does not offer to.
-type logger struct {
+type doorman struct {
 	auth.UnimplementedAuthServer
 	logins map[string]image.Login
 }
 
 // Register implements session.Attachable.
-func (l logger) Register(s *grpc.Server) { auth.RegisterAuthServer(s, l) }
+func (d doorman) Register(s *grpc.Server) { auth.RegisterAuthServer(s, d) }
 
 // Credentials implements auth.AuthServer. A registry without a login is asked anonymously.
-func (l logger) Credentials(_ context.Context, req *auth.CredentialsRequest) (*auth.CredentialsResponse, error) {
+func (d doorman) Credentials(ctx context.Context, req *auth.CredentialsRequest) (*auth.CredentialsResponse, error) {
 	for _, host := range names(req.GetHost()) {
-		if login, ok := l.logins[host]; ok {
-			return &auth.CredentialsResponse{Username: login.Username, Secret: login.Password.Reveal()}, nil
+		login, ok := d.logins[host]
+		if !ok {
+			continue
 		}
+		login, err := login.Open(ctx, host, http.DefaultTransport)
+		if err != nil {
+			return nil, err
+		}
+		return &auth.CredentialsResponse{Username: login.Username, Secret: login.Password.Reveal()}, nil
 	}
 	return &auth.CredentialsResponse{}, nil
 }
@@ -160,6 +168,4 @@ func (readOnly) RemoveAll() error           { return errReadOnly() }
 func (readOnly) Lock([]byte) error          { return errReadOnly() }
 func (readOnly) Unlock([]byte) error        { return errReadOnly() }
 
-func errReadOnly() error {
-	return status.Error(codes.PermissionDenied, "the keys of a build cannot be changed")
-}
+func errReadOnly() error { return errors.New("the keys of a build cannot be changed") }

@@ -2,11 +2,13 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +27,30 @@ func main() {
 
 var verbs = map[string]func(args []string) error{
 	// say writes its words, one a line, and write writes them to a file.
-	"say":   func(a []string) error { _, err := fmt.Println(strings.Join(a, "\n")); return err },
-	"write": func(a []string) error { return os.WriteFile(a[0], []byte(strings.Join(a[1:], " ")), 0o644) },
-	// copy appends a file to another.
+	"say": func(a []string) error { _, err := fmt.Println(strings.Join(a, "\n")); return err },
+	"write": func(a []string) error {
+		if err := os.MkdirAll(filepath.Dir(a[0]), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(a[0], []byte(strings.Join(a[1:], " ")), 0o644)
+	},
+	// env writes a variable to a file, hash says which text a file or a variable holds, without the text.
+	"env": func(a []string) error { return os.WriteFile(a[1], []byte(os.Getenv(a[0])), 0o644) },
+	"hash": func(a []string) error {
+		text, err := os.ReadFile(a[0])
+		if err != nil {
+			text = []byte(os.Getenv(a[0]))
+		}
+		_, err = fmt.Printf("hash %x\n", sha256.Sum256(text))
+		return err
+	},
+	// copy appends a file to another, and makes its folder.
 	"copy": func(a []string) error {
 		text, err := os.ReadFile(a[0])
 		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(a[1]), 0o755); err != nil {
 			return err
 		}
 		f, err := os.OpenFile(a[1], os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -51,7 +71,24 @@ var verbs = map[string]func(args []string) error{
 		os.Exit(code)
 		return nil
 	},
+	// show says what files hold, absent whether there is none.
+	"show": func(a []string) error {
+		for _, file := range a {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("shows %s\n", text)
+		}
+		return nil
+	},
+	"absent": func(a []string) error {
+		_, err := os.Stat(a[0])
+		fmt.Println("absent", os.IsNotExist(err))
+		return nil
+	},
 	"sleep": func(a []string) error {
+		fmt.Println(strings.Join(a[1:], " "))
 		d, err := time.ParseDuration(a[0])
 		time.Sleep(d)
 		return err
@@ -84,11 +121,15 @@ var verbs = map[string]func(args []string) error{
 		}
 		return f.Close()
 	},
-	// get asks a web server; dial opens a connection.
+	// get says words and asks a web server.
 	"get": func(a []string) error {
+		fmt.Println(strings.Join(a[1:], " "))
 		res, err := http.Get(a[0])
 		if err != nil {
 			return err
+		}
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %s", res.Status)
 		}
 		_, err = io.Copy(os.Stdout, res.Body)
 		return err
