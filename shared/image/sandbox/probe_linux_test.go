@@ -26,7 +26,7 @@ var probes = map[string]func(args []string) error{
 	"run": probeRun, "env": probeEnv, "dial": probeDial, "get": probeGet, "listen": probeListen, "spoof": probeSpoof,
 	"lookup": probeLookup, "bomb": probeBomb, "eat": probeEat, "fill": probeFill, "inbuild": probeInBuild,
 	"daemon": probeDaemon, "lurk": probeLurk, "read": probeRead, "write": probeWrite, "disk": probeDisk,
-	"network": probeNetwork, "wait": probeWait, "runner": probeRunner, "abstract": probeAbstract, "raise": probeRaise,
+	"network": probeNetwork, "wait": probeWait, "runner": probeRunner, "abstract": probeAbstract, "raise": probeRaise, "container": probeContainer,
 }
 
 func probe(name string, args []string) int {
@@ -156,6 +156,9 @@ func probeLookup(args []string) error {
 		case err != nil:
 			fmt.Println(name, "error", err)
 		default:
+			for i := range ips {
+				ips[i] = ips[i].Unmap()
+			}
 			fmt.Println(name, ips)
 		}
 	}
@@ -367,4 +370,41 @@ func self() string {
 		panic(err)
 	}
 	return p
+}
+
+// script is what the container does: it starts as many processes as it can.
+const script = `(n=0; while :; do /bin/busybox sleep 1000 & n=$((n+1)); echo $n > /bin/n; done) 2> /bin/said
+read n < /bin/n; echo "container forked $n"`
+
+// probeContainer has runc run a container as buildkitd does.
+func probeContainer(args []string) error {
+	dir, runc := args[0], args[1]
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	if out, err := exec.Command(runc, "spec").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	text, err := os.ReadFile("config.json")
+	if err != nil {
+		return err
+	}
+	var config map[string]any
+	if err := json.Unmarshal(text, &config); err != nil {
+		return err
+	}
+	process := config["process"].(map[string]any)
+	process["terminal"] = false
+	process["args"] = []string{"/bin/busybox", "sh", "-c", script}
+	config["root"] = map[string]any{"path": "rootfs"}
+	config["linux"].(map[string]any)["cgroupsPath"] = "/build/container"
+	if text, err = json.Marshal(config); err != nil {
+		return err
+	}
+	if err := os.WriteFile("config.json", text, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(runc, "--root", filepath.Join(dir, "runc"), "run", "test")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
 }
