@@ -38,7 +38,7 @@ func (c *cli) deployOne(ctx context.Context, q *queue.Queue, d deploy.Deployer, 
 	attempt, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	grip := newGrip(ctx, q, claim, end)
-	d.Lease, req.Last = grip, claim.App.Result
+	d.Lease, d.Turns, req.Last = grip, q, claim.App.Result
 	res, err := d.Deploy(attempt, req)
 	grip.close()
 	err = interrupted(ctx, err)

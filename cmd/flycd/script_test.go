@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl,
-		"byhandone": changeOneByHand, "deployed": deployedFrom, "secret": setSecret, "cert": addCert, "norelease": forbidReleases, "drain": drainQueue, "app": makeApp,
+		"byhandone": changeOneByHand, "deployed": deployedFrom, "secret": setSecret, "cert": addCert, "norelease": forbidReleases, "drain": drainQueue, "app": makeApp, "bare": barePath,
 	}
 }
 
@@ -198,6 +198,12 @@ func jobID(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("%d jobs, want one", len(list))
 	}
 	ts.Setenv("JOB", string(list[0].Job.ID))
+}
+
+// bare leaves no program on the PATH but flycd.
+func barePath(ts *testscript.TestScript, _ bool, _ []string) {
+	own, _, _ := strings.Cut(ts.Getenv("PATH"), string(os.PathListSeparator))
+	ts.Setenv("PATH", own)
 }
 
 // busy takes the one job that waits, as a dispatcher would.
