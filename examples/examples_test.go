@@ -77,9 +77,10 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 	}
 	defer func() { _ = folder.Close() }()
 	d := &deploy.Deployer{
-		Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry},
+		Fly: w.Fly(), Source: client, Images: w.Images(), Builder: image.Fact{Registry: w.Registry}, Registry: w.Registry,
 		Secrets: values(t, name), DigestKey: manifest.NewSecret("the key of this test"), HTTP: users(t),
 	}
+	images := map[string]bool{}
 	for _, outcome := range []job.Outcome{job.Created, job.Unchanged} {
 		w.FlyRequests.Reset()
 		for _, e := range folder.Apps {
@@ -88,6 +89,7 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 			if err != nil || res.Outcome != outcome {
 				t.Fatalf("%s is %s, want %s: %s, %v", e.App.Name, res.Outcome, outcome, res.Detail, err)
 			}
+			images[res.Image] = true
 		}
 		writes := w.FlyRequests.Matching(func(method, uri string) bool {
 			return method != http.MethodGet && uri != "/graphql" // add-ons are looked up there
@@ -95,6 +97,9 @@ func deployExample(t *testing.T, name string, want map[string]int) {
 		if outcome == job.Unchanged && len(writes) != 0 {
 			t.Errorf("nothing changed, and yet: %v", writes)
 		}
+	}
+	if name == "build" && len(images) != 1 {
+		t.Errorf("its apps share a tree and a repository, and run %v", images)
 	}
 	got := map[string]int{}
 	for _, a := range w.Sim.State().Apps {

@@ -74,10 +74,14 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) 
 		return errors.Join(err, q.Close())
 	}
 	git := c.sources()
+	hidden := []string{opts.Token, c.cfg.RedisURL, c.cfg.NextToken, c.cfg.DigestKey, c.cfg.AgeKey, c.cfg.PGPKey, c.cfg.Passphrase}
+	for _, login := range images.Logins {
+		hidden = append(hidden, login.Password.Reveal())
+	}
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(c.cfg.Job), Attempt: c.cfg.Attempt, Machine: c.cfg.Machine, Deadline: c.cfg.Deadline,
 		Next:    runner.Next{URL: c.cfg.NextURL, Token: c.cfg.NextToken},
-		Secrets: []string{opts.Token, c.cfg.RedisURL, c.cfg.NextToken, c.cfg.DigestKey, c.cfg.AgeKey, c.cfg.PGPKey, c.cfg.Passphrase}, Out: c.err, Level: slog.LevelInfo,
+		Secrets: hidden, Out: c.err, Level: slog.LevelInfo,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: images, Builder: builder, Registry: c.cfg.RegistryHost, Turns: q, Index: q, Org: c.cfg.Org,
 			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
