@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image"
@@ -119,8 +120,8 @@ func TestIgnoreFilesAreHonouredAndTheFolderStaysAsItIs(t *testing.T) {
 }
 
 // stamps gives the files of a folder with their times.
-func stamps(t testing.TB, dir string) map[string]time.Time {
-	t.Helper()
+func stamps(tb testing.TB, dir string) map[string]time.Time {
+	tb.Helper()
 	all := map[string]time.Time{}
 	err := filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
 		if err != nil {
@@ -131,7 +132,7 @@ func stamps(t testing.TB, dir string) map[string]time.Time {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all
 }
@@ -172,6 +173,15 @@ func TestLinksOutOfTheFolderAreNotFollowed(t *testing.T) {
 	}
 	_, err := b.Build(t.Context(), req)
 	wantRejected(t, err, "dir", "escapes")
+}
+
+func TestSyntaxLineNamesTheFrontend(t *testing.T) {
+	b, r := sharedBuilder(t)
+	text := "# syntax=" + pushProgram(t, r, "frontend", frontendImage) + "\nwhatever it takes\n"
+	got := filesOf(t, pushed(t, mustBuild(t, b, asked(t, map[string]string{"Dockerfile": text}))))
+	if diff := cmp.Diff(map[string]string{"made": "by the frontend of " + text}, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestCacheMountOfOneStepIsFoundByTheNext(t *testing.T) {
@@ -240,16 +250,15 @@ func TestCompressionIsWhatWasAskedFor(t *testing.T) {
 func TestProvenanceIsAttachedWhenAskedAndTellsNoArgument(t *testing.T) {
 	b, r := sharedBuilder(t)
 	req := asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nARG TOKEN\nRUN [\"/step\", \"say\", \"hello\"]\n"})
-	req.Args, req.Provenance = map[string]string{"TOKEN": "hunter2-argument"}, true
+	req.Args = map[string]string{"TOKEN": "hunter2-argument"}
+	if index := indexOf(t, mustBuild(t, b, req)); index != nil {
+		t.Error("an image without provenance is an index")
+	}
+	req.Provenance = true
 	ref := mustBuild(t, b, req)
-	parsed, err := name.ParseReference(ref.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	index, err := remote.Index(parsed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// what runs is the image, not the index that holds it and its provenance
+	pushed(t, ref)
+	index := indexOf(t, ref)
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
@@ -278,6 +287,27 @@ func TestProvenanceIsAttachedWhenAskedAndTellsNoArgument(t *testing.T) {
 	if !found {
 		t.Errorf("no provenance among %d manifests", len(manifest.Manifests))
 	}
+}
+
+// indexOf gives the index under a reference's tag; nil is none.
+func indexOf(tb testing.TB, ref image.Reference) v1.ImageIndex {
+	tb.Helper()
+	parsed, err := name.ParseReference(ref.Name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	got, err := remote.Get(parsed)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if !got.MediaType.IsIndex() {
+		return nil
+	}
+	index, err := got.ImageIndex()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return index
 }
 
 func TestFilesCarryTheEpochAndNothingLater(t *testing.T) {
@@ -346,7 +376,7 @@ func TestNetworkNoneReachesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("reached")) }))
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("reached")) }))
 	defer web.Close()
 	b := builder(t, r)
 	b.Allow = append(b.Allow, netip.MustParseAddrPort(strings.TrimPrefix(web.URL, "http://")))

@@ -15,7 +15,7 @@ import (
 const defaultTimeout = 30 * time.Minute
 
 // Builder builds with a buildkitd of its own, which it starts for the first build and ends on Close. It is safe for
-// concurrent use; builds at the same time share the one buildkitd. It implements image.Builder.
+// concurrent use; builds at the same time share the one buildkitd and its fate. It implements image.Builder.
 type Builder struct {
 	// Program and Runc are the programs; empty means buildkitd and runc on the PATH.
 	Program, Runc string
@@ -72,12 +72,16 @@ func (b *Builder) Build(ctx context.Context, req image.Request) (image.Reference
 		return image.Reference{}, b.judge(ctx, f)
 	}
 	f.box, f.seen = d.box, newProgress(req)
-	digest, err := d.build(ctx, b, name, req, f.seen)
+	made, err := d.build(ctx, task{name: name, req: req, logins: b.Logins}, f.seen)
 	if err != nil {
 		f.err = err
 		return image.Reference{}, b.judge(ctx, f)
 	}
-	return image.Reference{Name: name, Digest: digest}, nil
+	if made.index && !req.NoPush {
+		// what runs is one image of it
+		return b.images().Resolve(ctx, name)
+	}
+	return image.Reference{Name: name, Digest: made.digest}, nil
 }
 
 // Close ends buildkitd and removes what it wrote. It is safe to repeat; a later Build starts anew.
@@ -100,7 +104,7 @@ func (b *Builder) running(ctx context.Context) (*daemon, error) {
 		return b.daemon, nil
 	}
 	if b.daemon != nil {
-		if err := b.daemon.close(); err != nil {
+		if err := b.daemon.close(); err != nil { //nolint:contextcheck // it is cleared away whether or not the build goes on
 			b.log().WarnContext(ctx, "buildkitd not cleared away", "error", err)
 		}
 		b.daemon = nil

@@ -16,11 +16,11 @@ import (
 )
 
 // steps counts the steps of a build that ran, and those that came from a cache.
-func steps(t testing.TB, b *buildkit.Builder, req image.Request) (ran, cached int) {
-	t.Helper()
+func steps(tb testing.TB, b *buildkit.Builder, req image.Request) (ran, cached int) {
+	tb.Helper()
 	var log bytes.Buffer
 	req.Log = &log
-	mustBuild(t, b, req)
+	mustBuild(tb, b, req)
 	names, found := map[int]bool{}, map[int]bool{}
 	for line := range strings.Lines(log.String()) {
 		var number int

@@ -3,6 +3,8 @@ package buildkit
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	specs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/sandbox"
@@ -27,6 +31,9 @@ const (
 	askAgain     = 2 * time.Millisecond
 	longestDir   = 80
 )
+
+// dockerIndex is docker's own name of specs.MediaTypeImageIndex.
+const dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 // daemon is a buildkitd that answers.
 type daemon struct {
@@ -48,7 +55,7 @@ func (b *Builder) start(ctx context.Context) (*daemon, error) {
 		if s := said.String(); s != "" {
 			err = fmt.Errorf("%w; it said:\n%s", err, s)
 		}
-		return nil, errors.Join(fmt.Errorf("start buildkitd: %w", err), d.close())
+		return nil, errors.Join(fmt.Errorf("start buildkitd: %w", err), d.close()) //nolint:contextcheck // it is cleared away all the more
 	}
 	return d, nil
 }
@@ -161,17 +168,30 @@ func answers(ctx context.Context, socket string) error {
 	return conn.Close()
 }
 
-// build makes an image and gives its digest.
-func (d *daemon) build(ctx context.Context, b *Builder, name string, req image.Request, seen *progress) (string, error) {
-	opt := attributes(name, req)
-	sent, root, err := folders(req)
+// built is what came of a build.
+type built struct {
+	digest string
+	index  bool
+}
+
+// task is a request with what its Builder adds.
+type task struct {
+	name   string
+	req    image.Request
+	logins map[string]image.Login
+}
+
+// build makes an image.
+func (d *daemon) build(ctx context.Context, t task, seen *progress) (built, error) {
+	opt := attributes(t.name, t.req)
+	sent, root, err := folders(t.req)
 	if err != nil {
-		return "", err
+		return built{}, err
 	}
 	defer root.Close() //nolint:errcheck // only read
 	opt.LocalMounts = sent
-	if opt.Session, err = attachables(b.Logins, req); err != nil {
-		return "", err
+	if opt.Session, err = attachables(t.logins, t.req); err != nil {
+		return built{}, err
 	}
 	states := make(chan *client.SolveStatus)
 	var printing sync.WaitGroup
@@ -179,13 +199,27 @@ func (d *daemon) build(ctx context.Context, b *Builder, name string, req image.R
 	res, err := d.client.Solve(ctx, nil, opt, states)
 	printing.Wait()
 	if err != nil {
-		return "", err
+		return built{}, err
 	}
-	digest := res.ExporterResponse["containerimage.digest"]
-	if digest == "" {
-		return "", errors.New("buildkitd told no digest")
+	return readBuilt(res.ExporterResponse)
+}
+
+// readBuilt reads what buildkitd says of the image that it made.
+func readBuilt(told map[string]string) (built, error) {
+	made := built{digest: told[exptypes.ExporterImageDigestKey]}
+	if made.digest == "" {
+		return built{}, errors.New("buildkitd told no digest")
 	}
-	return digest, nil
+	text, err := base64.StdEncoding.DecodeString(told[exptypes.ExporterImageDescriptorKey])
+	if err != nil {
+		return built{}, fmt.Errorf("read what buildkitd told of the image: %w", err)
+	}
+	var descriptor specs.Descriptor
+	if err := json.Unmarshal(text, &descriptor); err != nil {
+		return built{}, fmt.Errorf("read what buildkitd told of the image: %w", err)
+	}
+	made.index = descriptor.MediaType == specs.MediaTypeImageIndex || descriptor.MediaType == dockerIndex
+	return made, nil
 }
 
 // well reports whether builds may go on here. What ran out once is not to be told of the next build.

@@ -170,7 +170,7 @@ func TestKilledBuildkitdMayBeTriedAgainAndTheNextBuildIsWell(t *testing.T) {
 	}
 	for _, pid := range pids {
 		if p, err := os.FindProcess(pid); err == nil {
-			p.Kill()
+			_ = p.Kill()
 		}
 	}
 	err = <-done

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	for _, end := range ends {
 		end()
 	}
-	os.RemoveAll(dir)
+	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 
@@ -56,24 +56,24 @@ var (
 )
 
 // need skips a test that lacks a program, by name.
-func need(t testing.TB, programs ...string) {
-	t.Helper()
+func need(tb testing.TB, programs ...string) {
+	tb.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			miss(t, "the program "+p+" is not installed")
+			miss(tb, "the program "+p+" is not installed")
 		}
 	}
 	if os.Geteuid() != 0 {
-		miss(t, "sandboxes need root")
+		miss(tb, "sandboxes need root")
 	}
 }
 
-func miss(t testing.TB, what string) {
-	t.Helper()
+func miss(tb testing.TB, what string) {
+	tb.Helper()
 	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
-		t.Fatal(what)
+		tb.Fatal(what)
 	}
-	t.Skip(what)
+	tb.Skip(what)
 }
 
 // registry is a docker-registry on loopback.
@@ -94,13 +94,13 @@ var openRegistry = sync.OnceValues(func() (registry, error) {
 	return r, err
 })
 
-func startRegistry(t testing.TB, password string) registry {
-	t.Helper()
+func startRegistry(tb testing.TB, password string) registry {
+	tb.Helper()
 	r, err := serveRegistry(password)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.end)
+	tb.Cleanup(r.end)
 	return r
 }
 
@@ -111,7 +111,7 @@ func serveRegistry(password string) (registry, error) {
 		return registry{}, err
 	}
 	r := registry{host: l.Addr().String()}
-	l.Close()
+	_ = l.Close()
 	if r.dir, err = os.MkdirTemp(scratch, "registry"); err != nil {
 		return registry{}, err
 	}
@@ -140,7 +140,7 @@ func serveRegistry(password string) (registry, error) {
 	}
 	for range 500 {
 		if res, err := http.Get("http://" + r.host + "/v2/"); err == nil {
-			res.Body.Close()
+			_ = res.Body.Close()
 			return r, nil
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -149,35 +149,46 @@ func serveRegistry(password string) (registry, error) {
 	return registry{}, fmt.Errorf("docker-registry does not answer at %s", r.host)
 }
 
-func (r registry) end() { r.cmd.Process.Kill() }
+func (r registry) end() { _ = r.cmd.Process.Kill() }
 
 // base pushes the image that holds /step alone, and gives its name.
-func base(t testing.TB, r registry) string {
-	t.Helper()
-	img, err := baseImage()
+func base(tb testing.TB, r registry) string {
+	tb.Helper()
+	return pushProgram(tb, r, "step", stepImage)
+}
+
+var (
+	stepImage     = sync.OnceValues(func() (v1.Image, error) { return compile("step") })
+	frontendImage = sync.OnceValues(func() (v1.Image, error) { return compile("frontend") })
+)
+
+func pushProgram(tb testing.TB, r registry, program string, made func() (v1.Image, error)) string {
+	tb.Helper()
+	img, err := made()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ref := r.host + "/base/step:1"
+	ref := r.host + "/base/" + program + ":1"
 	tag, err := name.ParseReference(ref)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := remote.Write(tag, img); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ref
 }
 
-var baseImage = sync.OnceValues(func() (v1.Image, error) {
-	program := filepath.Join(scratch, "step")
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./testdata/step")
+// compile makes an image of a program of testdata.
+func compile(program string) (v1.Image, error) {
+	file := filepath.Join(scratch, program)
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", file, "./testdata/"+program)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	return programImage(program, "/step")
-})
+	return programImage(file, "/"+program)
+}
 
 // programImage makes an image of one program.
 func programImage(program, as string) (v1.Image, error) {
@@ -197,36 +208,36 @@ func programImage(program, as string) (v1.Image, error) {
 }
 
 // builder gives a Builder with a folder of its own that pushes to r.
-func builder(t testing.TB, r registry) *buildkit.Builder {
-	t.Helper()
-	need(t, "buildkitd", "runc", "docker-registry")
-	dir, err := os.MkdirTemp(scratch, "b")
+func builder(tb testing.TB, r registry) *buildkit.Builder {
+	tb.Helper()
+	need(tb, "buildkitd", "runc", "docker-registry")
+	dir, err := os.MkdirTemp(scratch, "b") //nolint:usetesting // a short path, for the socket in it
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b := &buildkit.Builder{Dir: dir, Registry: r.host, Allow: []netip.AddrPort{r.addr()}}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := b.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return b
 }
 
 // sharedBuilder gives a builder that the tests share which need none of their own, with the shared registry.
-func sharedBuilder(t testing.TB) (*buildkit.Builder, registry) {
-	t.Helper()
-	need(t, "buildkitd", "runc", "docker-registry")
+func sharedBuilder(tb testing.TB) (*buildkit.Builder, registry) {
+	tb.Helper()
+	need(tb, "buildkitd", "runc", "docker-registry")
 	r, err := openRegistry()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return theBuilder(r.host), r
 }
 
 var theBuilder = onceFor(func(host string) *buildkit.Builder {
 	b := &buildkit.Builder{Dir: filepath.Join(scratch, "shared"), Registry: host, Allow: []netip.AddrPort{netip.MustParseAddrPort(host)}}
-	ends = append(ends, func() { b.Close() })
+	ends = append(ends, func() { _ = b.Close() })
 	return b
 })
 
@@ -240,16 +251,16 @@ func onceFor[V any](f func(string) V) func(string) V {
 }
 
 // folder writes a build's folder.
-func folder(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
+func folder(tb testing.TB, files map[string]string) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	for file, text := range files {
 		file = filepath.Join(dir, filepath.FromSlash(file))
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir
@@ -258,56 +269,56 @@ func folder(t testing.TB, files map[string]string) string {
 var tags int
 
 // asked gives a request under a tag and an app of its own, without cache in the registry.
-func asked(t testing.TB, files map[string]string) image.Request {
-	t.Helper()
+func asked(tb testing.TB, files map[string]string) image.Request {
+	tb.Helper()
 	tags++
 	return image.Request{
-		Dir: folder(t, files), App: fmt.Sprintf("app-%d", tags), Tag: fmt.Sprintf("t-%d", tags), Cache: "off", Log: t.Output(),
+		Dir: folder(tb, files), App: fmt.Sprintf("app-%d", tags), Tag: fmt.Sprintf("t-%d", tags), Cache: "off", Log: tb.Output(),
 	}
 }
 
-func mustBuild(t testing.TB, b *buildkit.Builder, req image.Request) image.Reference {
-	t.Helper()
+func mustBuild(tb testing.TB, b *buildkit.Builder, req image.Request) image.Reference {
+	tb.Helper()
 	ref, err := b.Build(context.Background(), req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ref
 }
 
-func wantSays(t testing.TB, what, text string, says ...string) {
-	t.Helper()
+func wantSays(tb testing.TB, what, text string, says ...string) {
+	tb.Helper()
 	for _, s := range says {
 		if !strings.Contains(text, s) {
-			t.Errorf("%s = %q, want one that says %q", what, text, s)
+			tb.Errorf("%s = %q, want one that says %q", what, text, s)
 		}
 	}
 }
 
-func wantRejected(t testing.TB, err error, says ...string) {
-	t.Helper()
+func wantRejected(tb testing.TB, err error, says ...string) {
+	tb.Helper()
 	if err == nil || !errors.Is(err, job.ErrRejected) {
-		t.Errorf("error = %v, want a rejection that says %q", err, says)
+		tb.Errorf("error = %v, want a rejection that says %q", err, says)
 		return
 	}
-	wantSays(t, "error", err.Error(), says...)
+	wantSays(tb, "error", err.Error(), says...)
 }
 
-func wantRetry(t testing.TB, err error, says ...string) {
-	t.Helper()
+func wantRetry(tb testing.TB, err error, says ...string) {
+	tb.Helper()
 	if err == nil || errors.Is(err, job.ErrRejected) {
-		t.Errorf("error = %v, want one that may be tried again and says %q", err, says)
+		tb.Errorf("error = %v, want one that may be tried again and says %q", err, says)
 		return
 	}
-	wantSays(t, "error", err.Error(), says...)
+	wantSays(tb, "error", err.Error(), says...)
 }
 
 // processesOf gives the processes whose command line names a folder.
-func processesOf(t testing.TB, dir string) []int {
-	t.Helper()
+func processesOf(tb testing.TB, dir string) []int {
+	tb.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var pids []int
 	for _, file := range all {
@@ -319,16 +330,16 @@ func processesOf(t testing.TB, dir string) []int {
 	return pids
 }
 
-func readAll(t testing.TB, open func() (io.ReadCloser, error)) string {
-	t.Helper()
+func readAll(tb testing.TB, open func() (io.ReadCloser, error)) string {
+	tb.Helper()
 	r, err := open()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // only read
 	text, err := io.ReadAll(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(text)
 }

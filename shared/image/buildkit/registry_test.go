@@ -52,28 +52,28 @@ func tarOf(program, as string) (func() (io.ReadCloser, error), error) {
 }
 
 // pushed gives the image that the registry serves under a reference's tag, which must be its digest.
-func pushed(t testing.TB, ref image.Reference) v1.Image {
-	t.Helper()
-	got, err := image.Registry{}.Resolve(t.Context(), ref.Name)
+func pushed(tb testing.TB, ref image.Reference) v1.Image {
+	tb.Helper()
+	got, err := image.Registry{}.Resolve(tb.Context(), ref.Name)
 	if err != nil || got != ref {
-		t.Fatalf("the registry says %v (error %v), Build said %v", got, err, ref)
+		tb.Fatalf("the registry says %v (error %v), Build said %v", got, err, ref)
 	}
 	parsed, err := name.ParseReference(ref.String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	img, err := remote.Image(parsed)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return img
 }
 
 // filesOf gives the regular files of an image, without the base's program.
-func filesOf(t testing.TB, img v1.Image) map[string]string {
-	t.Helper()
+func filesOf(tb testing.TB, img v1.Image) map[string]string {
+	tb.Helper()
 	files := map[string]string{}
-	for h, text := range entries(t, img) {
+	for h, text := range entries(tb, img) {
 		if h.Typeflag == tar.TypeReg && h.Name != "step" {
 			files[strings.TrimPrefix(h.Name, "/")] = text
 		}
@@ -82,10 +82,10 @@ func filesOf(t testing.TB, img v1.Image) map[string]string {
 }
 
 // entries gives all that an image's file system holds.
-func entries(t testing.TB, img v1.Image) map[*tar.Header]string {
-	t.Helper()
+func entries(tb testing.TB, img v1.Image) map[*tar.Header]string {
+	tb.Helper()
 	layers := mutate.Extract(img)
-	defer layers.Close()
+	defer layers.Close() //nolint:errcheck // only read
 	all := map[*tar.Header]string{}
 	for r := tar.NewReader(layers); ; {
 		h, err := r.Next()
@@ -93,11 +93,11 @@ func entries(t testing.TB, img v1.Image) map[*tar.Header]string {
 			return all
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		text, err := io.ReadAll(r)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all[h] = string(text)
 	}

@@ -55,17 +55,17 @@ func TestSecretsReachTheirStepsAndStayNowhere(t *testing.T) {
 }
 
 // holding gives the files, compressed ones as well, in which a text is.
-func holding(t testing.TB, text string, dirs ...string) []string {
-	t.Helper()
+func holding(tb testing.TB, text string, dirs ...string) []string {
+	tb.Helper()
 	var found []string
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
-				return nil // what buildkitd takes away meanwhile
+				return nil //nolint:nilerr // what buildkitd takes away meanwhile
 			}
 			raw, err := os.ReadFile(p)
 			if err != nil {
-				return nil
+				return nil //nolint:nilerr // as above
 			}
 			if z, err := gzip.NewReader(bytes.NewReader(raw)); err == nil {
 				if plain, err := io.ReadAll(z); err == nil {
@@ -78,7 +78,7 @@ func holding(t testing.TB, text string, dirs ...string) []string {
 			return nil
 		})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return found
@@ -106,19 +106,19 @@ func TestSSHKeysSignForStepsAndCannotBeTakenAway(t *testing.T) {
 }
 
 // newKey gives a private key in PEM form and its fingerprint.
-func newKey(t testing.TB) (manifest.Secret, string) {
-	t.Helper()
+func newKey(tb testing.TB) (manifest.Secret, string) {
+	tb.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	block, err := ssh.MarshalPrivateKey(private, "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	key, err := ssh.NewPublicKey(public)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return manifest.NewSecret(string(pem.EncodeToMemory(block))), ssh.FingerprintSHA256(key)
 }

@@ -117,7 +117,7 @@ func (r rings) ForwardAgent(stream sshforward.SSH_ForwardAgentServer) error {
 	if err != nil {
 		return err
 	}
-	if err := agent.ServeAgent(ring, &wire{stream: stream}); err != nil && err != io.EOF { //nolint:errorlint // as ServeAgent gives it
+	if err := agent.ServeAgent(ring, &wire{stream: stream}); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("serve ssh keys: %w", err)
 	}
 	return nil
