@@ -24,6 +24,9 @@ import (
 // The error wraps job.ErrRejected as that of Resolve does where the image cannot be read. A target that cannot be reached or does not
 // take the image may be tried again.
 func (r Registry) Copy(ctx context.Context, from Reference, to string) (Reference, error) {
+	if !isDigest(from.Digest) {
+		return Reference{}, fmt.Errorf("copy image %s: its digest is not known", from.Name)
+	}
 	source, err := r.parse(from.String())
 	if err != nil {
 		return Reference{}, err
@@ -40,19 +43,16 @@ func (r Registry) Copy(ctx context.Context, from Reference, to string) (Referenc
 		return Reference{}, err
 	}
 	// a large image is worth more patience than a question is
-	patience := remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 3, Steps: 4})
+	patience := remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 6})
 	c.read, c.write = append(c.read, patience), append(c.write, patience)
 	if err := c.run(ctx, from.Digest); err != nil {
 		return Reference{}, err
 	}
-	return Reference{Name: strings.TrimSpace(to)[:len(strings.TrimSpace(to))-len(tagOf(to))] + ":" + target.TagStr(), Digest: from.Digest}, nil
+	return Reference{Name: strings.TrimSuffix(strings.TrimSpace(to), tagOf(to)) + ":" + target.TagStr(), Digest: from.Digest}, nil
 }
 
 // target reads where a copy goes.
 func (r Registry) target(from Reference, to string) (name.Tag, error) {
-	if !isDigest(from.Digest) {
-		return name.Tag{}, fmt.Errorf("copy image %s: its digest is not known", from.Name)
-	}
 	parsed, err := r.parse(to)
 	if err != nil {
 		return name.Tag{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -130,7 +131,19 @@ type bounded struct{ to http.RoundTripper }
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := b.to.RoundTrip(req)
 	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, mostListed)
+		resp.Body = ending{http.MaxBytesReader(nil, resp.Body, mostListed)}
 	}
 	return resp, err
+}
+
+// ending closes what cannot be read on: who reads a page of tags leaves it open then.
+type ending struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (e ending) Read(p []byte) (int, error) {
+	n, err := e.ReadCloser.Read(p)
+	if err != nil {
+		_ = e.Close()
+	}
+	return n, err
 }

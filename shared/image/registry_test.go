@@ -3,6 +3,8 @@ package image_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,7 +27,7 @@ import (
 // With a password it asks for it.
 func startRegistry(t *testing.T, password string) (host, digest string) {
 	t.Helper()
-	inner := registry.New()
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, got, _ := r.BasicAuth(); password != "" && got != password {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)

@@ -1,0 +1,332 @@
+package image_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
+)
+
+// heard is a registry that writes down what it is asked, and fails as it is told.
+type heard struct {
+	host string
+	mu   sync.Mutex
+	log  []string
+	// fail answers a request instead of the registry; it gives 0 where it does not.
+	fail func(r *http.Request) int
+}
+
+func hear(t *testing.T, opts ...registry.Option) *heard {
+	t.Helper()
+	h := &heard{}
+	inner := registry.New(append(opts, registry.Logger(log.New(io.Discard, "", 0)))...)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		if r.URL.Path != "/v2/" {
+			h.log = append(h.log, r.Method+" "+r.URL.Path)
+		}
+		fail := h.fail
+		h.mu.Unlock()
+		if fail != nil {
+			if status := fail(r); status != 0 {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(status)
+				return
+			}
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	h.host = strings.TrimPrefix(srv.URL, "http://")
+	return h
+}
+
+// said gives what was asked since the last time.
+func (h *heard) said() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := h.log
+	h.log = nil
+	return out
+}
+
+func (h *heard) failing(fail func(r *http.Request) int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fail = fail
+}
+
+func count(said []string, method, part string) int {
+	n := 0
+	for _, s := range said {
+		if strings.HasPrefix(s, method+" ") && strings.Contains(s, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// push puts an image or an index under a name and gives its digest.
+func push(t *testing.T, ref string, what remote.Taggable, password string) string {
+	t.Helper()
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Push(tag, what, remote.WithAuth(&authn.Basic{Username: "u", Password: password})); err != nil {
+		t.Fatal(err)
+	}
+	return digestOf(t, what)
+}
+
+func digestOf(t *testing.T, what any) string {
+	t.Helper()
+	h, err := what.(interface{ Digest() (v1.Hash, error) }).Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.String()
+}
+
+func layers(t *testing.T, n int64) v1.Image {
+	t.Helper()
+	img, err := random.Image(2000, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// holds is an image's digest in a registry, and all of its layers are there.
+func holds(t *testing.T, ref image.Reference, password string) {
+	t.Helper()
+	auth := remote.WithAuth(&authn.Basic{Username: "u", Password: password})
+	for _, s := range []string{ref.Name, ref.String()} {
+		parsed, err := name.ParseReference(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := remote.Get(parsed, auth)
+		if err != nil || got.Digest.String() != ref.Digest {
+			t.Fatalf("%s is %v, %v", s, got, err)
+		}
+		if got.MediaType.IsIndex() {
+			continue
+		}
+		img, err := got.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		filesOf(t, img)
+	}
+}
+
+func TestCopyKeepsTheDigestAndCostsOneHeadWhenItIsThere(t *testing.T) {
+	from, to := hear(t), hear(t)
+	digest := push(t, from.host+"/acme/web:1", layers(t, 3), "")
+	source := image.Reference{Name: from.host + "/acme/web:1", Digest: digest}
+	for target, want := range map[string]string{
+		to.host + "/app:v1": to.host + "/app:v1",
+		to.host + "/app":    to.host + "/app:copy-" + digest[7:39],
+	} {
+		got, err := image.Registry{}.Copy(t.Context(), source, target)
+		if err != nil || got != (image.Reference{Name: want, Digest: digest}) {
+			t.Fatalf("copied to %s: %+v %v", target, got, err)
+		}
+		holds(t, got, "")
+		from.said()
+		to.said()
+		again, err := image.Registry{}.Copy(t.Context(), source, target)
+		if err != nil || again != got {
+			t.Errorf("again: %+v %v", again, err)
+		}
+		_, tag, _ := strings.Cut(strings.TrimPrefix(want, to.host), ":")
+		if diff := cmp.Diff([]string{"HEAD /v2/app/manifests/" + tag}, append(from.said(), to.said()...)); diff != "" {
+			t.Errorf("requests of a copy that is there:\n%s", diff)
+		}
+	}
+}
+
+func TestCopyMovesATagThatNamesAnotherImage(t *testing.T) {
+	h := hear(t)
+	push(t, h.host+"/app:v1", layers(t, 1), "")
+	digest := push(t, h.host+"/acme/web:1", layers(t, 1), "")
+	got, err := image.Registry{}.Copy(t.Context(), image.Reference{Name: h.host + "/acme/web:1", Digest: digest}, h.host+"/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "")
+}
+
+func TestCopyWithinARegistryMountsTheLayers(t *testing.T) {
+	need(t, "docker-registry")
+	host := debianRegistry(t, "pass-word")
+	digest := push(t, host+"/acme/web:1", layers(t, 3), "pass-word")
+	var sent sync.Map
+	r := image.Registry{
+		Logins: map[string]image.Login{host: {Username: "u", Password: manifest.NewSecret("pass-word")}},
+		HTTP: roundTrip(func(req *http.Request) (*http.Response, error) {
+			if req.ContentLength > 0 && strings.Contains(req.URL.Path, "/blobs/") {
+				sent.Store(req.Method+req.URL.Path, req.ContentLength)
+			}
+			return http.DefaultTransport.RoundTrip(req)
+		}),
+	}
+	got, err := r.Copy(t.Context(), image.Reference{Name: host + "/acme/web:1", Digest: digest}, host+"/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "pass-word")
+	sent.Range(func(what, n any) bool {
+		t.Errorf("%v sent %v bytes that the registry had", what, n)
+		return true
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+func TestCopyThatWasBrokenOffGoesOn(t *testing.T) {
+	from, to := hear(t), hear(t)
+	digest := push(t, from.host+"/acme/web:1", layers(t, 6), "")
+	source := image.Reference{Name: from.host + "/acme/web:1", Digest: digest}
+	// the manifest is refused, so the layers are there when the copy fails
+	to.failing(func(r *http.Request) int {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+			return http.StatusForbidden
+		}
+		return 0
+	})
+	_, err := image.Registry{}.Copy(t.Context(), source, to.host+"/app:v1")
+	wantRetry(t, err, "see that the repository exists, and that FlyCD's login may push")
+	to.failing(nil)
+	to.said()
+	got, err := image.Registry{}.Copy(t.Context(), source, to.host+"/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "")
+	if n := count(to.said(), "POST", "/blobs/uploads/"); n != 0 {
+		t.Errorf("%d layers were sent again", n)
+	}
+}
+
+func TestCopyOutlivesPassingFailures(t *testing.T) {
+	from, to := hear(t), hear(t)
+	digest := push(t, from.host+"/acme/web:1", layers(t, 2), "")
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	// each kind of question fails once, but for the one for the manifest's name: that it is not there is an answer
+	once := func(r *http.Request) int {
+		mu.Lock()
+		defer mu.Unlock()
+		what := r.Method + " " + strings.Join(strings.Split(r.URL.Path, "/")[:3], "/")
+		if r.URL.Path == "/v2/" || r.Method == http.MethodHead || seen[what] {
+			return 0
+		}
+		seen[what] = true
+		return http.StatusServiceUnavailable
+	}
+	from.failing(once)
+	to.failing(once)
+	got, err := image.Registry{}.Copy(t.Context(), image.Reference{Name: from.host + "/acme/web:1", Digest: digest}, to.host+"/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from.failing(nil)
+	to.failing(nil)
+	holds(t, got, "")
+}
+
+func TestCopyBlamesWhoIsToBlame(t *testing.T) {
+	locked := debianRegistry(t, "pass-word")
+	open := hear(t)
+	digest := push(t, locked+"/acme/web:1", layers(t, 1), "pass-word")
+	private := image.Reference{Name: locked + "/acme/web:1", Digest: digest}
+	_, err := image.Registry{}.Copy(t.Context(), private, open.host+"/app:v1")
+	wantRejected(t, err, "registry "+locked+" denies access")
+	public := image.Reference{Name: open.host + "/acme/web:1", Digest: push(t, open.host+"/acme/web:1", layers(t, 1), "")}
+	_, err = image.Registry{}.Copy(t.Context(), public, locked+"/app:v1")
+	wantRetry(t, err, "registry "+locked+" answered 401")
+	_, err = image.Registry{}.Copy(t.Context(), image.Reference{Name: open.host + "/acme/none:1", Digest: digest}, open.host+"/app:v1")
+	wantRejected(t, err, "does not exist")
+	_, err = image.Registry{}.Copy(t.Context(), public, open.host+"/app@"+digest)
+	wantRejected(t, err, "not a digest")
+	_, err = image.Registry{}.Copy(t.Context(), image.Reference{Name: "nginx"}, open.host+"/app:1")
+	if err == nil || errors.Is(err, job.ErrRejected) {
+		t.Errorf("error = %v, want one that says that the digest is not known", err)
+	}
+
+	r := image.Registry{Logins: map[string]image.Login{locked: {Username: "u", Password: manifest.NewSecret("pass-word")}}}
+	got, err := r.Copy(t.Context(), private, open.host+"/app:v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "")
+	if got, err = r.Copy(t.Context(), public, locked+"/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "pass-word")
+}
+
+func TestPinnedIndexIsCopiedAsAWhole(t *testing.T) {
+	from, to := hear(t), debianRegistry(t, "")
+	index := platforms(t, "linux/amd64", "linux/arm64")
+	digest := push(t, from.host+"/acme/web:1", index, "")
+	got, err := image.Registry{}.Copy(t.Context(), image.Reference{Name: from.host + "/acme/web:1", Digest: digest}, to+"/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, got, "")
+	children, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range children.Manifests {
+		ref, err := name.ParseReference(fmt.Sprintf("%s/app@%s", to, c.Digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.Image(ref); err != nil {
+			t.Errorf("the image for %s: %v", c.Platform, err)
+		}
+	}
+}
+
+// platforms makes an index with an image for each platform; "none" is one that does not say.
+func platforms(t *testing.T, kinds ...string) v1.ImageIndex {
+	t.Helper()
+	index, err := random.Index(10, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range kinds {
+		desc := v1.Descriptor{}
+		if kind != "none" {
+			if desc.Platform, err = v1.ParsePlatform(kind); err != nil {
+				t.Fatal(err)
+			}
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: layers(t, 1), Descriptor: desc})
+	}
+	return index
+}
