@@ -64,18 +64,22 @@ func (b *Builder) Build(ctx context.Context, req image.Request) (image.Reference
 	defer cancel()
 	f := failure{name: name, limit: limit}
 	if err := ctx.Err(); err != nil {
-		return image.Reference{}, b.judge(ctx, f)
+		return image.Reference{}, f.judge(ctx)
 	}
 	d, err := b.running(ctx)
 	if err != nil {
 		f.err = err
-		return image.Reference{}, b.judge(ctx, f)
+		return image.Reference{}, f.judge(ctx)
 	}
 	f.box, f.seen = d.box, newProgress(req)
 	made, err := d.build(ctx, task{name: name, req: req, logins: b.Logins}, f.seen)
 	if err != nil {
 		f.err = err
-		return image.Reference{}, b.judge(ctx, f)
+		err = f.judge(ctx)
+		if !d.well() {
+			b.log().WarnContext(ctx, "buildkitd given up", "error", d.box.Err(), "said", d.said.String())
+		}
+		return image.Reference{}, err
 	}
 	if made.index && !req.NoPush {
 		// what runs is one image of it

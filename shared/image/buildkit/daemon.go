@@ -38,6 +38,7 @@ const dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
 // daemon is a buildkitd that answers.
 type daemon struct {
 	dir    string
+	said   tail
 	box    *sandbox.Sandbox
 	client *client.Client
 }
@@ -50,9 +51,8 @@ func (b *Builder) start(ctx context.Context) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := &tail{}
-	if err := d.run(ctx, b, conf, said); err != nil {
-		if s := said.String(); s != "" {
+	if err := d.run(ctx, b, conf); err != nil {
+		if s := d.said.String(); s != "" {
 			err = fmt.Errorf("%w; it said:\n%s", err, s)
 		}
 		return nil, errors.Join(fmt.Errorf("start buildkitd: %w", err), d.close()) //nolint:contextcheck // it is cleared away all the more
@@ -91,7 +91,7 @@ func find(program, otherwise string) (string, error) {
 
 // run starts the program and waits for its answer. What its configuration says of the sandbox is known only when the
 // sandbox runs: the file is a pipe, and buildkitd waits for what it says.
-func (d *daemon) run(ctx context.Context, b *Builder, conf *config, said *tail) error {
+func (d *daemon) run(ctx context.Context, b *Builder, conf *config) error {
 	program, err := find(b.Program, "buildkitd")
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (d *daemon) run(ctx context.Context, b *Builder, conf *config, said *tail) 
 			"PATH=" + filepath.Dir(conf.runc) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"),
 		},
-		Log: said, Limits: b.Limits, Allow: b.Allow,
+		Log: &d.said, Limits: b.Limits, Allow: b.Allow,
 	})
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@
 // tree.
 //
 // What BuildKit says of a failure is judged by type: where the Dockerfile names its line and a step its exit code,
-// they are shown, with the last lines that the step printed; where an image could not be read, its registry
-// is asked why; what the sandbox ran into (memory, disk, the death of buildkitd) comes before what BuildKit makes of
+// they are shown, with the last lines that the step printed; where an image could not be read, the code that its
+// registry answered decides; what the sandbox ran into (memory, disk, the death of buildkitd) comes before what BuildKit makes of
 // it. The Dockerfile's own faults wrap job.ErrRejected; the world's do not.
 package buildkit

@@ -12,6 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"github.com/gigurra/flycd/shared/image/buildkit"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 	"github.com/gigurra/flycd/shared/job"
@@ -55,7 +61,38 @@ func TestDeniedBaseIsRejected(t *testing.T) {
 	need(t, "buildkitd", "runc", "docker-registry")
 	r := startRegistry(t, "hunter2-password")
 	_, err := builder(t, r).Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + r.host + "/acme/web:1\nCOPY f /\n", "f": "f"}))
-	wantRejected(t, err, "denies access", "give FlyCD a login", "Dockerfile:1")
+	wantRejected(t, err, "denies access", "give FlyCD a login for "+r.host, "Dockerfile:1")
+}
+
+func TestBaseForOtherMachinesIsRejected(t *testing.T) {
+	b, r := sharedBuilder(t)
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: "arm64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
+	ref, err := name.ParseReference(r.host + "/base/arm:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + ref.String() + "\nCOPY f /\n", "f": "f"}))
+	wantRejected(t, err, "has no image for linux/amd64", "Dockerfile:1")
+}
+
+// A registry that the sandbox does not let a build reach is not asked by the runner for it.
+func TestRunnerAsksNoRegistryInPlaceOfTheBuild(t *testing.T) {
+	b, _ := sharedBuilder(t)
+	calls := make(chan struct{}, 10)
+	private := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls <- struct{}{} }))
+	defer private.Close()
+	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + strings.TrimPrefix(private.URL, "http://") + "/acme/web:1\nCOPY f /\n", "f": "f"}))
+	wantRetry(t, err, "cannot be read")
+	if len(calls) > 0 {
+		t.Errorf("a private server was asked %d times", len(calls))
+	}
 }
 
 func TestRegistryThatIsDownMayBeTriedAgain(t *testing.T) {

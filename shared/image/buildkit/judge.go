@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +34,7 @@ type failure struct {
 
 // judge says what happened, and whether another attempt may help: the reasons that lie outside the build come first, as
 // BuildKit knows only what they did to it.
-func (b *Builder) judge(ctx context.Context, f failure) error {
+func (f failure) judge(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("build %s: %w: it was ended after %s; raise build.timeout, or make its steps shorter%s", f.name, cause, f.limit, f.last())
@@ -47,7 +49,7 @@ func (b *Builder) judge(ctx context.Context, f failure) error {
 	st := f.seen.failing(f.err)
 	switch ref, kind := st.about(); kind {
 	case readsImage:
-		return b.judgeImage(ctx, f, ref)
+		return f.judgeImage(ref)
 	case pullsImage:
 		return fmt.Errorf("build %s: %s: %s", f.name, ref, f.message())
 	case pushesImage:
@@ -77,16 +79,35 @@ func (f failure) ended() error {
 	return nil
 }
 
-// judgeImage asks the registry itself what is wrong with an image that could not be read: buildkitd hands on only words.
-func (b *Builder) judgeImage(ctx context.Context, f failure, ref string) error {
-	_, there, err := b.images().Exists(ctx, ref)
-	switch {
-	case errors.Is(err, job.ErrRejected):
-		return fmt.Errorf("build %s: %w%s", f.name, err, f.source())
-	case err == nil && !there:
+// judgeImage judges an image that could not be read by what its registry answered. The registry is not asked again from
+// here: a Dockerfile would choose whom the runner calls, outside of the sandbox.
+func (f failure) judgeImage(ref string) error {
+	said := f.message()
+	switch answer := answerIn(said); {
+	case strings.Contains(said, "no match for platform"):
+		return job.Rejectf("build %s: image %s has no image for linux/amd64, and Fly's machines are of that kind%s", f.name, ref, f.source())
+	case answer == http.StatusNotFound, strings.HasSuffix(said, ": not found"):
 		return job.Rejectf("build %s: image %s does not exist: check its name and tag%s", f.name, ref, f.source())
+	case answer == http.StatusUnauthorized, answer == http.StatusForbidden,
+		strings.Contains(said, "pull access denied"), strings.Contains(said, "authorization failed"):
+		host, _, _ := strings.Cut(ref, "/")
+		return job.Rejectf("build %s: image %s: its registry denies access: the image is private, or there is none of that name; give FlyCD a login for %s%s",
+			f.name, ref, host, f.source())
 	}
-	return fmt.Errorf("build %s: image %s cannot be read: %s%s", f.name, ref, f.message(), f.source())
+	return fmt.Errorf("build %s: image %s cannot be read: %s%s", f.name, ref, said, f.source())
+}
+
+// answerIn gives the code of a registry's answer, as containerd's client writes it; 0 is none.
+func answerIn(said string) int {
+	m := answered.FindStringSubmatch(said)
+	if m == nil {
+		return 0
+	}
+	code, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return code
 }
 
 // told tells a failure of the user's own: what is wrong, where, and what the step said last.
@@ -103,6 +124,7 @@ var (
 	numbering = regexp.MustCompile(`^\[[^\]]*\] `)
 	reading   = regexp.MustCompile(`^(?:\[internal\] load metadata for |resolve image config for docker-image://)(\S+)$`)
 	pulling   = regexp.MustCompile(`^\[[^\]]*\] FROM (\S+)|^docker-image://(\S+)$`)
+	answered  = regexp.MustCompile(`unexpected status from \w+ request to \S+: (\d{3})\b`)
 	exporting = regexp.MustCompile(`^exporting to image$`)
 )
 
