@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -62,9 +64,9 @@ func (c config) allow() ([]netip.AddrPort, error) {
 	return all, nil
 }
 
-// newBuilder chooses how images are built. What it gives is closed after the job. Everything was judged when
-// the configuration was read.
-func (c config) newBuilder(log *slog.Logger) (image.Builder, func() error) {
+// newBuilder chooses how images are built. What it gives is closed after the job. The settings were judged when
+// they were read.
+func (c config) newBuilder(log *slog.Logger) (image.Builder, func() error, error) {
 	logins, _ := c.logins()
 	flyctl := image.Flyctl{Token: manifest.NewSecret(c.APIToken), Registry: c.RegistryHost, Images: image.Registry{Logins: logins}}
 	end := func() error { return nil }
@@ -74,17 +76,21 @@ func (c config) newBuilder(log *slog.Logger) (image.Builder, func() error) {
 	}
 	switch {
 	case c.Builder == "fact":
-		return image.Fact{Registry: c.RegistryHost}, end
+		return image.Fact{Registry: c.RegistryHost}, end, nil
 	case c.Builder == "flyctl":
 	case c.Builder == "buildctl" || c.Builder == "" && c.BuildkitHost != "":
 		b.BuildKit = image.Buildctl{Addr: c.BuildkitHost, Registry: c.RegistryHost, Logins: logins}
 	case c.Builder == "buildkit" || installed("buildkitd"):
+		dir, err := os.MkdirTemp("", "flycd-build-")
+		if err != nil {
+			return nil, nil, fmt.Errorf("make folder for builds: %w", err)
+		}
 		limits, _ := c.limits()
 		allow, _ := c.allow()
-		own := &buildkit.Builder{Registry: c.RegistryHost, Logins: logins, Limits: limits, Allow: allow, Log: log}
-		b.BuildKit, end = own, own.Close
+		own := &buildkit.Builder{Dir: dir, Registry: c.RegistryHost, Logins: logins, Limits: limits, Allow: allow, Log: log}
+		b.BuildKit, end = own, func() error { return errors.Join(own.Close(), os.RemoveAll(dir)) }
 	}
-	return b, end
+	return b, end, nil
 }
 
 func installed(program string) bool {

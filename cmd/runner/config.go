@@ -16,6 +16,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
 )
@@ -61,6 +62,8 @@ type config struct {
 	NextURL       string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of /next"`
 	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+
+	Smoke time.Duration `env:"FLYCD_SMOKE" help:"how long a machine must have been up to count as running (default 10s)"`
 
 	Log string `env:"FLYCD_LOG" envDefault:"text" help:"a level beside the format: debug, info, warn or error"`
 }
@@ -119,6 +122,19 @@ func (c config) judge() error {
 		errs = append(errs, fmt.Errorf("FLYCD_BUILDER=%q: expected buildkit, buildctl, flyctl or fact", c.Builder))
 	}
 	return errors.Join(errs...)
+}
+
+// fly are the settings of Fly's client. A machine is looked at several times while it has to stay up.
+func (c config) fly() fly.Options {
+	const looks = 4
+	o := fly.Options{
+		Token: c.APIToken, BaseURL: c.FlapsBaseURL, APIBaseURL: c.APIBaseURL, UIEXBaseURL: c.UIEXBaseURL, UserAgent: "flycd-runner",
+		Smoke: c.Smoke,
+	}
+	if c.Smoke > 0 {
+		o.Poll = min(c.Smoke/looks, time.Second)
+	}
+	return o
 }
 
 // level reads the level in FLYCD_LOG. The runner's log is text, a line per event, as Redis keeps it.

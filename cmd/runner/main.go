@@ -85,9 +85,7 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := fly.New(ctx, fly.Options{
-		Token: cfg.APIToken, BaseURL: cfg.FlapsBaseURL, APIBaseURL: cfg.APIBaseURL, UIEXBaseURL: cfg.UIEXBaseURL, UserAgent: "flycd-runner",
-	})
+	client, err := fly.New(ctx, cfg.fly())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,7 +93,11 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 	auth, _ := cfg.tokens()
 	logins, _ := cfg.logins()
 	level, _ := cfg.level()
-	builder, endBuilder := cfg.newBuilder(slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level})))
+	builder, endBuilder, err := cfg.newBuilder( //nolint:contextcheck // a build is tidied up after the job, whatever became of its context
+		slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level})))
+	if err != nil {
+		return nil, nil, err
+	}
 	git := &source.Client{Auth: auth, NoFolders: true}
 	secrets := secret.Environment(e.vars)
 	secrets.PGP = manifest.NewSecret(cfg.PGPKey)

@@ -128,7 +128,10 @@ func (w *work) request() image.Request {
 		Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args, Labels: b.Labels,
 		App: app.Name, Repository: app.Image.Repository, Tag: w.marks.build, NoCache: w.flags.noCache, Cache: b.Cache,
 		Network: b.Network, Provenance: b.Provenance, Compression: b.Compression, Level: b.CompressionLevel,
-		Backend: b.Backend, Buildpacks: image.Buildpacks{Builder: b.Builder, Use: b.Buildpacks}, Log: w.buildLog(),
+		Backend: b.Backend, Log: w.buildLog(),
+	}
+	if b.Builder != "" { // a list of buildpacks alone has no effect, as with flyctl
+		req.Buildpacks = image.Buildpacks{Builder: b.Builder, Use: b.Buildpacks}
 	}
 	if b.Timeout != nil {
 		req.Timeout = time.Duration(*b.Timeout)
@@ -207,6 +210,7 @@ func (w *work) ensureApp(ctx context.Context) error {
 	if err := w.applyStep(ctx, ch, create); err != nil {
 		return err
 	}
-	w.changes = append(w.changes, plan.Line(create))
+	w.note(plan.Line(create))
+	w.observed.Exists, w.observed.Org = true, create.Org
 	return nil
 }
