@@ -17,7 +17,39 @@
 // few passes and not a thousand. A launch that is known to have made nothing is given back to the
 // queue and spends no attempt; of every other failed launch the start deadline decides.
 //
-// Who may do what: POST /webhook takes deliveries that a forge signed. POST /next takes a bearer
+// # Registries
+//
+// A push to a registry deploys the apps that name the image, as far as their source.policy may take the tag. Their
+// jobs pin nothing: the runner asks the registry what the policy takes now. All others are named in the answer
+// with the reason why not.
+//
+// GitHub's registry (ghcr.io) tells of it with the events package and registry_package, signed with the same
+// secrets as pushes; POST /webhook/registry and POST /webhook take all events of GitHub alike. Each manifest of an
+// image is told by itself, and only that with a tag counts. Of several tags that are pushed at once GitHub may name
+// only one, so the one that is followed is best pushed last.
+//
+// Others sign nothing. They are given an address with a token in it, POST /webhook/registry/TOKEN, which is
+// compared in constant time with all that are in use, before the body is read; who has none gets 401, as if there
+// were no token at all. A token is never logged and in no answer. What may be sent there, as JSON:
+//
+//	{"image": "ghcr.io/acme/web", "tag": "1.2", "digest": "sha256:…", "id": "build-17", "actor": "ci"}
+//	{"push_data": {"tag": "1.2", "pushed_at": 1417566161, "pusher": "eve"}, "repository": {"repo_name": "acme/web"}}
+//	{"events": [{"action": "push", "target": {"repository": "acme/web", "tag": "1.2", "digest": "sha256:…"},
+//	             "request": {"host": "registry.example.com:5000"}}]}
+//
+// The first is for scripts: only image must be there, and without tag and digest it means latest. The second is
+// Docker Hub's. The third is what CNCF Distribution, and what is made of it, sends for its notifications; one event
+// without the list around it is Azure's. Members that are not named here are not looked at.
+//
+// One push is one job, however often and by whom it is told: of the same tag and digest (of Docker Hub, which
+// names none, the same time) as the last that was told. A delivery that is replayed gets the answer that it got: it is
+// known by GitHub's id, by its id, or by the whole body where that holds one or a time. A script that gives neither
+// digest nor id is taken at its word each time, and the runner finds that nothing has changed.
+//
+// # Doors
+//
+// Who may do what: POST /webhook and POST /webhook/registry take deliveries that a forge signed, POST
+// /webhook/registry/TOKEN those of who knows a token, who can do nothing but have images looked at. POST /next takes a bearer
 // token that can do nothing but start a due pass; a finishing runner asks for it, and it is held for
 // up to a minute while something becomes due. GET /healthz answers always, with ?deep it asks Redis
 // and Fly, at most once in five seconds. Metrics are served on a listener of their own, on the private network.

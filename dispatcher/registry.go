@@ -12,8 +12,11 @@ import (
 // registryPath is where registries tell of pushes: GitHub's signed, others with a token behind it.
 const registryPath = "/webhook/registry"
 
-// admitted is a delivery whose sender knows a token. Only admit makes one.
-type admitted struct{}
+// admitted is a delivery whose sender knows a token. Only readRegistry makes one.
+type admitted struct {
+	contentType string
+	body        []byte
+}
 
 // errNoToken is a delivery of a sender who knows none of our tokens.
 var errNoToken = errors.New("not a registry token of this dispatcher: webhooks of registries go to POST " + registryPath + "/TOKEN")
@@ -35,7 +38,7 @@ func CheckRegistryToken(token string) error {
 
 // admit compares a token with all that are in use, in a time that says nothing about them. An empty one fits
 // nothing.
-func admit(tokens []string, given string) (admitted, bool) {
+func admit(tokens []string, given string) bool {
 	match, sum := 0, sha256.Sum256([]byte(given))
 	for _, token := range tokens {
 		if token == "" {
@@ -44,14 +47,14 @@ func admit(tokens []string, given string) (admitted, bool) {
 		want := sha256.Sum256([]byte(token))
 		match |= subtle.ConstantTimeCompare(sum[:], want[:])
 	}
-	return admitted{}, match == 1
+	return match == 1
 }
 
 // readRegistry takes a registry's delivery off the wire. What it says is looked at only when its sender was
 // admitted, and its body is not even read before.
 func (s *Server) readRegistry(w http.ResponseWriter, r *http.Request) (event, error) {
-	pass, ok := admit(s.RegistryTokens, r.PathValue("token"))
-	if !ok {
+	if !admit(s.RegistryTokens, r.PathValue("token")) {
+		unread(w)
 		return event{}, errNoToken
 	}
 	body, free, err := s.bodies.read(w, r, positive(s.BodyWithin, defaultBodyWithin))
@@ -61,8 +64,11 @@ func (s *Server) readRegistry(w http.ResponseWriter, r *http.Request) (event, er
 	if err != nil {
 		return event{}, err
 	}
-	return parseRegistry(pass, r.Header.Get("Content-Type"), body)
+	return parseRegistry(admitted{contentType: r.Header.Get("Content-Type"), body: body})
 }
+
+// unread has the connection closed after the answer: otherwise the body of a stranger would be waited for.
+func unread(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 // shown is a path as it may be told and logged: without a token.
 func shown(path string) string {

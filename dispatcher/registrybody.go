@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"strings"
@@ -24,11 +23,12 @@ const (
 
 // parseRegistry reads what a registry's delivery says. Which form it has is seen by its members. The errors are
 // errContentType and errNotUnderstood.
-func parseRegistry(_ admitted, contentType string, body []byte) (event, error) {
-	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil || kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
+func parseRegistry(a admitted) (event, error) {
+	kind, _, err := mime.ParseMediaType(a.contentType)
+	if kind, ok := strings.CutPrefix(kind, "application/"); err != nil || !ok || kind != "json" && !strings.HasSuffix(kind, "+json") {
 		return event{}, errContentType
 	}
+	body := a.body
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(body, &top); err != nil || top == nil {
 		return event{}, fmt.Errorf("%w: the body is no JSON object", errNotUnderstood)
@@ -146,14 +146,14 @@ func notified(list json.RawMessage) (event, error) {
 	if err := json.Unmarshal(list, &all); err != nil {
 		return event{}, notUnderstood("read events", err)
 	}
-	e, seen, errs := event{name: byRegistry}, map[string]int{}, []error(nil)
+	e, seen, odd := event{name: byRegistry}, map[string]int{}, error(nil)
 	for _, n := range all {
 		if n.Action != "push" || n.Target.Tag == "" {
 			continue
 		}
 		img, err := imageOf(n.Request.Host+"/"+n.Target.Repository, n.Target.Tag, digestOf(n.Target.Digest))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%w: request.host is %.100q, target.repository %.100q", errNotUnderstood, n.Request.Host, n.Target.Repository))
+			odd = fmt.Errorf("%w: request.host is %.100q, target.repository %.100q", errNotUnderstood, n.Request.Host, n.Target.Repository)
 			continue
 		}
 		push := catalog.ImagePush{Image: img, Actor: clean(n.Actor.Name)}
@@ -168,8 +168,8 @@ func notified(list json.RawMessage) (event, error) {
 	switch {
 	case len(e.images) > maxPushes:
 		return event{}, fmt.Errorf("%w: it tells of %d pushes, %d at most are taken at once", errNotUnderstood, len(e.images), maxPushes)
-	case len(e.images) == 0 && len(errs) > 0:
-		return event{}, errors.Join(errs[0])
+	case len(e.images) == 0 && odd != nil:
+		return event{}, odd
 	case len(e.images) == 0:
 		e.ignored = "no tag was pushed: other events of a registry concern nobody"
 	}

@@ -34,6 +34,7 @@ const (
 	secret    = "webhook-secret-value"
 	nextToken = "next-token-value"
 	flyToken  = "fly-token-value"
+	regToken  = "registry-token-of-thirty-two-characters"
 	hello     = "https://github.com/Codertocat/Hello-World.git"
 	listOf    = "/v1/apps/runners/machines"
 )
@@ -80,7 +81,7 @@ func open(t *testing.T, change ...settings) *house {
 	}))
 	l := &launch.Launcher{App: "runners", Image: "runner:1", Region: "arn", BaseURL: h.fly.URL, Token: flyToken}
 	h.d = &dispatcher.Server{
-		Runners: l, Fly: l, Secrets: []string{secret}, NextToken: nextToken,
+		Runners: l, Fly: l, Secrets: []string{secret}, NextToken: nextToken, RegistryTokens: []string{"another-" + regToken, regToken},
 		Log: slog.New(slog.NewJSONHandler(&locked{w: h.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
@@ -103,7 +104,7 @@ func open(t *testing.T, change ...settings) *house {
 		h.fly.Close()
 		_ = sim.Close()
 		_ = h.q.Close()
-		for _, s := range []string{secret, nextToken, flyToken} {
+		for _, s := range []string{secret, nextToken, flyToken, regToken} {
 			if strings.Contains(h.logs.String(), s) {
 				t.Errorf("the log holds the secret %s", s)
 			}
@@ -229,15 +230,21 @@ func (h *house) apps(names ...string) {
 // catalog puts apps with their source repositories into the catalog.
 func (h *house) catalog(sources map[string]string) {
 	h.t.Helper()
+	var entries []catalog.Entry
+	for name, repo := range sources {
+		entries = append(entries, catalog.Entry{App: name, Dir: name, Auto: true, Source: catalog.Source{Repo: repo}})
+	}
+	h.entries(entries...)
+}
+
+// entries puts apps into the catalog.
+func (h *house) entries(entries ...catalog.Entry) {
+	h.t.Helper()
 	c := job.Config{Repo: "https://github.com/me/config"}
 	ctx := h.t.Context()
 	gen, err := h.q.BeginGeneration(ctx, c)
 	if err != nil {
 		h.t.Fatal(err)
-	}
-	var entries []catalog.Entry
-	for name, repo := range sources {
-		entries = append(entries, catalog.Entry{App: name, Config: c, Dir: name, Auto: true, Source: catalog.Source{Repo: repo}})
 	}
 	if conflicts, err := h.q.WriteEntries(ctx, c, gen, entries); err != nil || len(conflicts) > 0 {
 		h.t.Fatal(conflicts, err)

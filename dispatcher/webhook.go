@@ -67,6 +67,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (event, error) {
 		event: r.Header.Get("X-GitHub-Event"), guid: r.Header.Get("X-GitHub-Delivery"),
 	}
 	if d.signature == "" {
+		unread(w)
 		return event{}, errUnsigned
 	}
 	body, free, err := s.bodies.read(w, r, positive(s.BodyWithin, defaultBodyWithin))
