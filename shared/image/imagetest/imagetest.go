@@ -37,7 +37,7 @@ func Need(tb testing.TB, programs ...string) {
 
 func miss(tb testing.TB, what string) {
 	tb.Helper()
-	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
+	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" { //nolint:forbidigo // a test's own switch
 		tb.Fatal(what)
 	}
 	tb.Skip(what)
@@ -69,14 +69,14 @@ func Registry(tb testing.TB, password string) string {
 func Buildkitd(tb testing.TB) string {
 	tb.Helper()
 	Need(tb, "buildkitd", "runc")
-	dir, err := os.MkdirTemp("", "bk") // a socket wants a short path
+	dir, err := os.MkdirTemp("", "bk") //nolint:usetesting // a socket wants a short path
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
 	up := func() bool {
-		conn, err := net.Dial("unix", socket)
+		conn, err := new(net.Dialer).DialContext(tb.Context(), "unix", socket)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -90,7 +90,7 @@ func Buildkitd(tb testing.TB) string {
 func Serve(tb testing.TB, up func() bool, program string, args ...string) {
 	tb.Helper()
 	var said bytes.Buffer
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program, args...) //nolint:gosec,noctx // a server of the test's own; it ends with the test
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = withParent()
 	started, gone := make(chan error), make(chan struct{})
@@ -132,7 +132,7 @@ func end(cmd *exec.Cmd, gone <-chan struct{}) {
 
 func freeHost(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
