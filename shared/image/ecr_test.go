@@ -36,11 +36,11 @@ func TestSignaturesAreThoseThatAWSPublished(t *testing.T) {
 
 func TestRegistriesOfAWSAreKnownByTheirNames(t *testing.T) {
 	for host, want := range map[string]string{
-		"123456789012.dkr.ecr.eu-north-1.amazonaws.com":      "api.ecr.eu-north-1.amazonaws.com",
-		"123456789012.dkr.ecr-fips.us-east-1.amazonaws.com":  "ecr-fips.us-east-1.amazonaws.com",
-		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":   "api.ecr.cn-north-1.amazonaws.com.cn",
-		"public.ecr.aws":                                     "",
-		"ghcr.io":                                            "",
+		"123456789012.dkr.ecr.eu-north-1.amazonaws.com":     "api.ecr.eu-north-1.amazonaws.com",
+		"123456789012.dkr.ecr-fips.us-east-1.amazonaws.com": "ecr-fips.us-east-1.amazonaws.com",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":  "api.ecr.cn-north-1.amazonaws.com.cn",
+		"public.ecr.aws": "",
+		"ghcr.io":        "",
 		"123456789012.dkr.ecr.eu-north-1.amazonaws.com.evil": "",
 		"123456789012.dkr.ecr.evil.com/.amazonaws.com":       "",
 	} {

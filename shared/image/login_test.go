@@ -56,15 +56,15 @@ func TestLoginsAreReadInBothForms(t *testing.T) {
 
 func TestUnreadableLoginsAreRejectedWithoutTheirPasswords(t *testing.T) {
 	for text, says := range map[string]string{
-		"ghcr.io=me:fine,ghcr.io:me:s3cret":                                    "registry login 2",
-		"ghcr.io=s3cret":                                                       "HOST=USER:PASSWORD",
-		"ghcr.io=:s3cret":                                                      "HOST=USER:PASSWORD",
-		"ghcr=me:s3cret":                                                       "HOST=USER:PASSWORD",
-		"ghcr.io=me:pass,s3cret":                                               "a password with a comma",
-		`{"auths":{"ghcr.io":{"auth":"s3cret!"}}}`:                             "ghcr.io: auth is no base64",
-		`{"auths":{"ghcr.io":{"password":"s3cret"}}}`:                          "ghcr.io: there is no user and password",
-		`{"auths":{"s3cret":{"auth":"YTpi"}}`:                                  "no config.json",
-		`{"auths":{"ghcr.io":{}},"credsStore":"desktop"}`:                      "credsStore",
+		"ghcr.io=me:fine,ghcr.io:me:s3cret":                                     "registry login 2",
+		"ghcr.io=s3cret":                                                        "HOST=USER:PASSWORD",
+		"ghcr.io=:s3cret":                                                       "HOST=USER:PASSWORD",
+		"ghcr=me:s3cret":                                                        "HOST=USER:PASSWORD",
+		"ghcr.io=me:pass,s3cret":                                                "a password with a comma",
+		`{"auths":{"ghcr.io":{"auth":"s3cret!"}}}`:                              "ghcr.io: auth is no base64",
+		`{"auths":{"ghcr.io":{"password":"s3cret"}}}`:                           "ghcr.io: there is no user and password",
+		`{"auths":{"s3cret":{"auth":"YTpi"}}`:                                   "no config.json",
+		`{"auths":{"ghcr.io":{}},"credsStore":"desktop"}`:                       "credsStore",
 		`{"auths":{"ghcr.io":{"identitytoken":"s3cret","username":"<token>"}}}`: "ghcr.io",
 	} {
 		_, err := image.ParseLogins(text)

@@ -130,7 +130,7 @@ func (r *rule) version(text string) *semver.Version {
 
 // compare is positive where a is taken before b.
 func (r *rule) compare(a, b candidate) int {
-	by := 0
+	var by int
 	switch r.sort {
 	case "semver":
 		by = a.version.Compare(b.version)

@@ -95,8 +95,11 @@ func (l *lastLines) Write(b []byte) (int, error) {
 		l.part = l.part[last+1:]
 	}
 	if len(l.part) > longestPart {
-		l.hand(l.part + "\n")
-		l.part = ""
+		// what stays may be the beginning of a value
+		text := l.mask(l.part)
+		stay := len(text) - l.longestMask()
+		l.hand(text[:stay] + "\n")
+		l.part = text[stay:]
 	}
 	return len(b), nil
 }
@@ -111,10 +114,23 @@ func (l *lastLines) end() {
 	}
 }
 
-func (l *lastLines) hand(text string) {
+func (l *lastLines) mask(text string) string {
 	for _, m := range l.masks {
 		text = strings.ReplaceAll(text, m, "***")
 	}
+	return text
+}
+
+// longestMask relies on masks being sorted.
+func (l *lastLines) longestMask() int {
+	if len(l.masks) == 0 {
+		return 0
+	}
+	return len(l.masks[0])
+}
+
+func (l *lastLines) hand(text string) {
+	text = l.mask(text)
 	if l.to != nil {
 		_, _ = io.WriteString(l.to, text)
 	}

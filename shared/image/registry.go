@@ -34,9 +34,10 @@ type Registry struct {
 	HTTP http.RoundTripper
 }
 
-// Resolve gives the digest of an image as it is now, by one HEAD request. A reference that names its
+// Resolve gives the digest of an image as it is now, by one HEAD request. An index of images for several platforms takes
+// one GET more, and gives the digest of its image for Fly's machines (linux/amd64). A reference that names its
 // digest already stands for itself: nothing is asked, so that an image which only Fly may pull can be
-// deployed too. The error wraps job.ErrRejected when there is no such image or
+// deployed too. The error wraps job.ErrRejected when there is no such image, when it has none for linux/amd64, or
 // when it may not be read; a registry that cannot be reached may be tried again.
 func (r Registry) Resolve(ctx context.Context, ref string) (Reference, error) {
 	parsed, err := r.parse(ref)
@@ -69,7 +70,7 @@ func (r Registry) head(ctx context.Context, ref string, parsed name.Reference) (
 	return Reference{Name: strings.TrimSuffix(strings.TrimSpace(ref), "@"+desc.Digest.String()), Digest: digest}, nil
 }
 
-// Exists reports whether there is an image of that name, and which. Only "there is none" is no error.
+// Exists reports whether there is an image of that name, and which, as Resolve does. Only "there is none" is no error.
 func (r Registry) Exists(ctx context.Context, ref string) (Reference, bool, error) {
 	parsed, err := r.parse(ref)
 	if err != nil {

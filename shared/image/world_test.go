@@ -104,7 +104,16 @@ func (s *server) end() {
 
 // buildkitd gives the address of the one buildkitd.
 var buildkitd = sync.OnceValues(func() (string, error) {
-	root, socket := filepath.Join(worldDir, "buildkit"), filepath.Join(worldDir, "bk.sock")
+	addr, end, err := startBuildkitd(filepath.Join(worldDir, "buildkit"))
+	if err == nil {
+		worldEnd = append(worldEnd, end)
+	}
+	return addr, err
+})
+
+// startBuildkitd starts a buildkitd whose state is in a folder that is not there yet.
+func startBuildkitd(root string) (addr string, end func(), err error) {
+	socket := root + ".sock"
 	up := func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
@@ -114,11 +123,10 @@ var buildkitd = sync.OnceValues(func() (string, error) {
 	}
 	s, err := serve(up, "buildkitd", "--root", root, "--addr", "unix://"+socket, "--containerd-worker=false")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	worldEnd = append(worldEnd, s.end)
-	return "unix://" + socket, nil
-})
+	return "unix://" + socket, s.end, nil
+}
 
 // openRegistry gives the docker-registry that asks for no login.
 var openRegistry = sync.OnceValues(func() (*server, error) {
