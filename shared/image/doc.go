@@ -19,10 +19,11 @@
 // goes in. Request.Check looks at it before any program does. Backends gives each request its builder: Buildctl starts buildctl against
 // a BuildKit that runs elsewhere, Flyctl uses Fly's remote builders (also for buildpacks), Missing says what to set up, Fact is for the
 // registry of a simulator; the builder of a runner, which brings its own BuildKit, is in the folder buildkit. What a builder cannot do
-// it rejects; it leaves nothing out in silence.
+// it rejects, or says in the build's log where the image runs all the same.
 //
-// Two machines that build one tree make one image wherever the Dockerfile is deterministic: the image tells the request's time and
-// no other. Each app's cache stays in its repository, beside the image.
+// Two machines that build one tree with BuildKit make one image wherever the Dockerfile is deterministic: the image tells the
+// request's time and no other. Each app's cache stays in its repository, beside the image. Fly's builders keep times and caches of
+// their own.
 //
 // # Secrets
 //

@@ -16,7 +16,8 @@ import (
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
-// Flyctl builds by starting flyctl, on Fly's remote builders. The app must exist.
+// Flyctl builds by starting flyctl, on Fly's remote builders. The app must exist. The times in an image and the cache of builds are
+// Fly's matter.
 type Flyctl struct {
 	// Path is the program; empty means flyctl, else fly, on the PATH.
 	Path string
@@ -56,6 +57,9 @@ func (f Flyctl) Build(ctx context.Context, req Request) (Reference, error) {
 	}
 	if req.Provenance {
 		note(req, "build.provenance is left out: Fly's remote builders make none")
+	}
+	if req.Cache != "" {
+		note(req, "build.cache is left out: Fly's remote builders keep a cache of their own")
 	}
 	p := program{path: binary, args: f.args(req, config), env: f.env(), dir: req.Dir, log: req.Log}
 	if err := p.run(ctx); err != nil {

@@ -63,13 +63,13 @@ func TestSecretsAreHiddenHoweverTheyArrive(t *testing.T) {
 func TestLineWithoutAnEndIsHandedOnInParts(t *testing.T) {
 	var log strings.Builder
 	l := &lastLines{to: &log, masks: []string{"hunter2-secret"}}
-	for range longestPart {
-		if _, err := l.Write([]byte("hunter2-secret.")); err != nil {
+	for range longestPart / 1000 {
+		if _, err := l.Write([]byte(strings.Repeat("hunter2-secret.", 1000))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.end()
-	if got := log.String(); strings.Contains(got, "hunter2") || strings.Count(strings.ReplaceAll(got, "\n", ""), "***.") != longestPart {
+	if got := log.String(); strings.Contains(got, "hunter2") || strings.Count(strings.ReplaceAll(got, "\n", ""), "***.") != longestPart/1000*1000 {
 		t.Errorf("%d bytes with the value, or without some of its masks", len(got))
 	}
 	if n := len(l.String()); n > keptLines*(longestLine+1) {
