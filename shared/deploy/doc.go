@@ -23,6 +23,19 @@
 // result, and Fly shows the machines exactly as they were when they were proven (Result.Fingerprint):
 // nothing is fetched at all.
 //
+// # The image
+//
+// An image is looked for before it is made, from the cheapest place to the dearest. What the machines run, where
+// it was built from the same. What the registry has under the tag that all its ingredients hash to: their
+// values and FlyCD's recipe, not the app, the commit or who builds, so that a revert, a rollback, the next stage and
+// the second app of a tree find it by one HEAD request; the source's folders suffice for the hash, and its files
+// are fetched only to build. What another job is just building (Turns), which is waited for. Only then is a
+// folder made and handed to the builder. Machines run digests, whatever a tag means later.
+//
+// An image that the manifest names is chosen by its policy at every deploy, and copied into the app's own
+// repository where Fly could not pull it. What steps of a build are given (build.secrets, build.ssh) is resolved for the
+// build alone, and taken out of everything that it prints.
+//
 // # What may be changed, and when
 //
 // One app is changed by one deployer at a time. The runner's claim (Lease) and the leases of all the
