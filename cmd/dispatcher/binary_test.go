@@ -105,6 +105,36 @@ func TestSignalsEndTheBinaryCleanly(t *testing.T) {
 	}
 }
 
+// TestRegistryTokenStaysSecret lets the real thing be told of a push, rightly and wrongly, and reads its log.
+func TestRegistryTokenStaysSecret(t *testing.T) {
+	p := start(t, build(t), whole(queuetest.Embedded(t)))
+	for token, want := range map[string]string{registryToken: "200 OK", registryToken + "x": "401 Unauthorized", strings.ToUpper(registryToken): "401 Unauthorized"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.public+"/webhook/registry/"+token, strings.NewReader(`{"image":"nginx"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.Status != want || err != nil || strings.Contains(strings.ToLower(string(b)), registryToken) {
+			t.Errorf("answered %s %s %v, want %s", resp.Status, b, err, want)
+		}
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(t); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if log := p.log(); strings.Contains(strings.ToLower(log), registryToken) || !strings.Contains(log, "docker.io/library/nginx") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 // process is the running binary.
 type process struct {
 	cmd             *exec.Cmd

@@ -30,8 +30,11 @@ var (
 	digestForm     = regexp.MustCompile(`^[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-f]{32,128}$`)
 )
 
-// maxReference is more than any registry lets a reference be.
-const maxReference = 512
+// maxRepository is what registries let a name with its host be; maxReference is more than a reference can be.
+const (
+	maxRepository = 255
+	maxReference  = 1024
+)
 
 // ParseImage reads a reference as people and registries write it: host/path, a short name of Docker Hub, a tag, a
 // digest, or an empty tag (host/path:), as GitHub has it for a push without one. It gives false for what is none.
@@ -51,7 +54,7 @@ func ParseImage(ref string) (Image, bool) {
 		return Image{}, false
 	}
 	repository := repositoryOf(strings.ToLower(rest))
-	return Image{Repository: repository, Tag: tag, Digest: digest}, repositoryForm.MatchString(repository)
+	return Image{Repository: repository, Tag: tag, Digest: digest}, len(repository) <= maxRepository && repositoryForm.MatchString(repository)
 }
 
 // repositoryOf adds what a short name leaves out, and drops what says nothing.

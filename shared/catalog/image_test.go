@@ -59,7 +59,7 @@ func TestTagAndDigestAreTakenApart(t *testing.T) {
 func TestWhatIsNoImageHasNoKey(t *testing.T) {
 	for _, ref := range []string{
 		"", " ", "/", "a/", "/a", "a//b", "ghcr.io/", "https://ghcr.io/a", "a b", "a\nb", "a\x00b", "a:b c", "a:-b", "a:b/c", "a:" + strings.Repeat("x", 129), "a@sha256:1", "a@", "a@" + digest + "@" + digest,
-		"a@sha256:" + strings.Repeat("g", 64), "ghcr.io/../a", "ghcr.io/a/..", "ghcr.io/-a", "user:password@ghcr.io/a", "ghcr.io/ä", "*", "ghcr.io/a*", "{{image}}", strings.Repeat("a", 513), "ghcr.io:port/a", "[::1]:5000/a",
+		"a@sha256:" + strings.Repeat("g", 64), "ghcr.io/../a", "ghcr.io/a/..", "ghcr.io/-a", "user:password@ghcr.io/a", "ghcr.io/ä", "*", "ghcr.io/a*", "{{image}}", strings.Repeat("a", 240), strings.Repeat("a", 1025), "ghcr.io:port/a", "[::1]:5000/a",
 	} {
 		if img, ok := catalog.ParseImage(ref); ok {
 			t.Errorf("%q is %+v", ref, img)
@@ -120,6 +120,19 @@ func TestPolicySaysWhichTagsMayMatter(t *testing.T) {
 		{"ghcr.io/acme/web", policy{Regex: "^rel-(.*)$", Semver: ">=2"}, "rel-x", false, "tag rel-x does not match >=2 of app web"},
 		{"ghcr.io/acme/web", policy{Regex: "-alpine$", Semver: ">=2"}, "2.1.0-alpine", false, "tag 2.1.0-alpine does not match >=2 of app web"},
 		{"ghcr.io/acme/web", policy{Regex: "("}, "x", false, "source.policy.regex of app web is no regular expression"},
+		{"ghcr.io/acme/web", policy{Regex: "^(?:a-(.*)|b-.*)$"}, "b-1", false, "tag b-1 does not match ^(?:a-(.*)|b-.*)$ of app web"},
+		// An order alone: every tag that can be sorted.
+		{"ghcr.io/acme/web", policy{Sort: "text"}, "nightly", true, ""},
+		{"ghcr.io/acme/web", policy{Sort: "number"}, "17", true, ""},
+		{"ghcr.io/acme/web", policy{Sort: "number"}, "1.5", true, ""},
+		{"ghcr.io/acme/web", policy{Sort: "number"}, "v17", false, "tag v17 is no number, as source.policy.sort of app web asks for"},
+		{"ghcr.io/acme/web", policy{Sort: "semver"}, "1.2", true, ""},
+		{"ghcr.io/acme/web", policy{Sort: "semver"}, "nightly", false, "tag nightly is no version, as source.policy.sort of app web asks for"},
+		{"ghcr.io/acme/web", policy{Regex: "^b-(.*)$", Sort: "number"}, "b-x", false, "tag b-x is no number, as source.policy.sort of app web asks for"},
+		{"ghcr.io/acme/web", policy{Regex: "^b-(.*)$", Sort: "semver"}, "b-2", true, ""},
+		// A whole tag that is a number alone is no version: it may be a commit.
+		{"ghcr.io/acme/web", policy{Semver: ">=1"}, "20261124", false, "tag 20261124 does not match >=1 of app web"},
+		{"ghcr.io/acme/web", policy{Regex: "^r([0-9]+)$", Semver: ">=1"}, "r2", true, ""},
 		// A tag that moves.
 		{"ghcr.io/acme/web:prod", policy{Digest: true}, "prod", true, ""},
 		{"ghcr.io/acme/web:prod", policy{Digest: true}, "dev", false, "tag dev is not prod, which app web follows"},
@@ -134,7 +147,6 @@ func TestPolicySaysWhichTagsMayMatter(t *testing.T) {
 		{"ghcr.io/acme/web:1.2", policy{}, "1.2", false, "app web names ghcr.io/acme/web:1.2 without source.policy; set source.policy.digest to follow it"},
 		{"ghcr.io/acme/web", policy{}, "latest", false, "app web names ghcr.io/acme/web:latest without source.policy; set source.policy.digest to follow it"},
 		{"ghcr.io/acme/web@" + digest, policy{}, "latest", false, "app web names ghcr.io/acme/web@" + digest + " by its digest, and so follows no tag"},
-		{"ghcr.io/acme/web:1.2", policy{Sort: "text"}, "1.2", false, "app web names ghcr.io/acme/web:1.2 without source.policy; set source.policy.digest to follow it"},
 		{"no image", policy{Digest: true}, "latest", false, `app web names "no image", which is no image`},
 	} {
 		r := catalog.ImageRoute{App: "web", Image: c.image, Policy: c.policy, Auto: true}
