@@ -336,6 +336,7 @@ func TestFilesCarryTheEpochAndNothingLater(t *testing.T) {
 }
 
 func TestTwoMachinesMakeOneImageOfOneTree(t *testing.T) {
+	t.Parallel()
 	need(t, "buildkitd", "runc", "docker-registry")
 	r, err := openRegistry()
 	if err != nil {
@@ -392,6 +393,7 @@ func TestNetworkNoneReachesNothing(t *testing.T) {
 
 // A step waits for the test to have read what it said.
 func TestLogComesWhileTheStepRuns(t *testing.T) {
+	t.Parallel()
 	need(t, "buildkitd", "runc", "docker-registry")
 	r, err := openRegistry()
 	if err != nil {

@@ -19,8 +19,8 @@ const defaultTimeout = 30 * time.Minute
 type Builder struct {
 	// Program and Runc are the programs; empty means buildkitd and runc on the PATH.
 	Program, Runc string
-	// Dir is a folder on a disk with room, private to this Builder; what is written there is removed on Close. Its
-	// path is short, as a socket is made below it (80 characters at most).
+	// Dir is a folder on a disk with room, in which each buildkitd makes a folder of its own, removed on Close. Empty is the
+	// system's folder for temporary files. Its path is short, as a socket is made below it (80 characters at most).
 	Dir string
 	// Registry is the host that takes the images; empty means Fly's.
 	Registry string
@@ -38,9 +38,8 @@ type Builder struct {
 	// Log takes what happens to buildkitd; nil means nobody.
 	Log *slog.Logger
 
-	mu      sync.Mutex
-	started int
-	daemon  *daemon
+	mu     sync.Mutex
+	daemon *daemon
 }
 
 // Built implements image.Builder.
@@ -113,13 +112,12 @@ func (b *Builder) running(ctx context.Context) (*daemon, error) {
 		}
 		b.daemon = nil
 	}
-	b.started++
 	begun := time.Now()
 	d, err := b.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b.log().InfoContext(ctx, "buildkitd started", "took", time.Since(begun).Round(time.Millisecond), "start", b.started)
+	b.log().InfoContext(ctx, "buildkitd started", "took", time.Since(begun).Round(time.Millisecond))
 	b.daemon = d
 	return d, nil
 }

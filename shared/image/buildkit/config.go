@@ -31,7 +31,7 @@ func (c config) String() string {
 	put("[cdi]\ndisabled = true")
 	put("[history]\nmaxEntries = 0")
 	put("[worker.containerd]\nenabled = false")
-	put("[worker.oci]\nenabled = true\nplatforms = [\"linux/amd64\"]\nsnapshotter = \"overlayfs\"\ngc = false\nbinary = %s", quote(c.runc))
+	put("[worker.oci]\nenabled = true\nplatforms = [\"linux/amd64\"]\nsnapshotter = \"auto\"\ngc = false\nbinary = %s", quote(c.runc))
 	if c.cgroup != "" {
 		put("defaultCgroupParent = %s", quote(c.cgroup))
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -62,19 +61,32 @@ func (b *Builder) start(ctx context.Context) (*daemon, error) {
 
 // prepare makes the folder of a buildkitd and finds its programs.
 func (b *Builder) prepare() (*daemon, *config, error) {
-	if len(b.Dir) > longestDir {
-		return nil, nil, fmt.Errorf("start buildkitd: the path of the folder %s is too long for the socket in it: choose one of %d characters at most", b.Dir, longestDir)
-	}
-	d := &daemon{dir: filepath.Join(b.Dir, strconv.Itoa(b.started))}
-	conf := &config{dir: d.dir, insecure: b.Insecure}
-	var err error
-	if conf.runc, err = find(b.Runc, "runc"); err != nil {
+	runc, err := find(b.Runc, "runc")
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(d.dir, "tmp"), 0o700); err != nil {
+	parent := b.Dir
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	if parent, err = filepath.Abs(parent); err != nil {
+		return nil, nil, fmt.Errorf("start buildkitd: %w", err)
+	}
+	if len(parent) > longestDir {
+		return nil, nil, fmt.Errorf("start buildkitd: the path of the folder %s is too long for the socket in it: choose one of %d characters at most", parent, longestDir)
+	}
+	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("start buildkitd: make its folder: %w", err)
 	}
-	return d, conf, nil
+	// for its owner alone, as the socket in it gives all that buildkitd may
+	dir, err := os.MkdirTemp(parent, "flycd-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("start buildkitd: make its folder: %w", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start buildkitd: make its folder: %w", err), os.RemoveAll(dir))
+	}
+	return &daemon{dir: dir}, &config{dir: dir, runc: runc, insecure: b.Insecure}, nil
 }
 
 func find(program, otherwise string) (string, error) {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -266,14 +267,14 @@ func folder(tb testing.TB, files map[string]string) string {
 	return dir
 }
 
-var tags int
+var tags atomic.Int64
 
 // asked gives a request under a tag and an app of its own, without cache in the registry.
 func asked(tb testing.TB, files map[string]string) image.Request {
 	tb.Helper()
-	tags++
+	tag := tags.Add(1)
 	return image.Request{
-		Dir: folder(tb, files), App: fmt.Sprintf("app-%d", tags), Tag: fmt.Sprintf("t-%d", tags), Cache: "off", Log: tb.Output(),
+		Dir: folder(tb, files), App: fmt.Sprintf("app-%d", tag), Tag: fmt.Sprintf("t-%d", tag), Cache: "off", Log: tb.Output(),
 	}
 }
 
