@@ -20,6 +20,7 @@ func TestFailuresAreJudgedByWhatTheyAre(t *testing.T) {
 	}{
 		{step + "exit code: 2", "the build failed", false},
 		{"dial tcp 10.0.0.1:5432: connect: connection refused\n" + step + "exit code: 1", "the build failed", false},
+		{"connect: connection refused\nError: failed to fetch an image or build from source: error building: failed to solve: process \"make\" did not complete successfully: exit code: 1", "the build failed", false},
 		{step + "exit code: 137", "ran out of memory", false},
 		{step + "exit code: 137: cannot allocate memory", "give the builder's machine more memory", false},
 		{"cc: fatal error: no space left on device\n" + step + "exit code: 1", "disk is full", false},

@@ -41,7 +41,7 @@ var policies = []struct {
 	{"two parts are a version", manifest.ImagePolicy{Semver: ">=1"}, "1.26 1.27", "1.27"},
 	{"a number alone is none: commits and dates", manifest.ImagePolicy{Semver: ">=1.0"}, "1234567 20240131 1.4.0", "1.4.0"},
 	{"two spellings of one version", manifest.ImagePolicy{Semver: ">=1"}, "v1.2.0 1.2.0 1.2", "v1.2.0"},
-	{"of two as long the first by alphabet", manifest.ImagePolicy{Semver: ">=1"}, "v1.20 1.20.0", "1.20.0"},
+	{"of two as long the first by alphabet", manifest.ImagePolicy{Regex: `-(\d+)$`, Sort: "number"}, "b-7 a-7 c-7 a-6", "a-7"},
 	{"commits, branches and signatures are no versions", manifest.ImagePolicy{Semver: "*"}, "main sha-1f2e sha256-ab.sig 0.1.0 edge", "0.1.0"},
 
 	{"the last by alphabet", manifest.ImagePolicy{Regex: `^main-`}, "main-a main-c main-b zzz", "main-c"},
