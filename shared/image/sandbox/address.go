@@ -1,6 +1,9 @@
 package sandbox
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // unreachable lists what no sandbox reaches, whatever the machine's routes are: all that is not the public internet.
 //
@@ -44,11 +47,8 @@ func freeSubnet(taken []netip.Prefix, start int) (netip.Prefix, bool) {
 	const count = 1 << (30 - 15)
 	base := pool.Addr().As4()
 	for i := range count {
-		at := uint32((start+i)%count) << 2
-		a := base
-		a[1] |= byte(at >> 16)
-		a[2], a[3] = byte(at>>8), byte(at)
-		p := netip.PrefixFrom(netip.AddrFrom4(a), 30)
+		at := binary.BigEndian.Uint32(base[:]) + uint32((start+i)%count)<<2 //nolint:gosec // less than the pool
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, at))), 30)
 		if !overlapsAny(p, taken) {
 			return p, true
 		}

@@ -78,6 +78,30 @@ func TestRunnersSecretsAreNotSeen(t *testing.T) {
 	}
 }
 
+func TestRunnersOpenFilesAreNotInherited(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("canary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var files []*os.File
+	for range 8 {
+		f, err := os.Open(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		files = append(files, f)
+	}
+	cmd := exec.Command(self(), "probe", "runner", dir, "read", "/proc/self/fd/0", "/proc/self/fd/[3-9]", "/proc/self/fd/[1-9][0-9]")
+	cmd.ExtraFiles = files
+	text, err := cmd.CombinedOutput()
+	if err != nil || strings.Contains(string(text), "canary") || !strings.Contains(string(text), "read /proc/self/fd/0") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+}
+
 func TestMachinesFilesCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	text := finish(t, sandbox.Spec{Dir: dir}, "write", "/", "/usr", "/usr/bin", "/etc", "/bin", "/lib", filepath.Dir(self()), "/sys", "/proc/sys", "/sys/fs/cgroup", dir, "/tmp", "/run", "/dev/shm")
@@ -118,85 +142,6 @@ func TestMachinesDiskIsClosed(t *testing.T) {
 	if strings.Contains(text, "mount: <nil>") {
 		t.Errorf("the disk can be mounted:\n%s", text)
 	}
-}
-
-func TestForkBombIsBounded(t *testing.T) {
-	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Pids: 100}}, "inbuild", "bomb")
-	var n int
-	if _, err := fmt.Sscanf(out.await(t, "forked "), "%d", &n); err != nil || n < 10 || n > 100 {
-		t.Errorf("forked %d of at most 100: %v", n, err)
-	}
-	if got := out.await(t, "foreign code ended:"); got != "<nil>" {
-		t.Errorf("it ended with %s", got)
-	}
-	if err := box.Err(); err != nil {
-		t.Errorf("the sandbox is not well: %v", err)
-	}
-	isWell(t)
-}
-
-func TestMemoryBombKillsItselfOnly(t *testing.T) {
-	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 256 << 20}}, "inbuild", "eat")
-	if got := out.await(t, "foreign code ended:"); got != "signal: killed" {
-		t.Errorf("it ended with %s", got)
-	}
-	err := box.Err()
-	if !errors.Is(err, sandbox.ErrMemory) || !strings.Contains(err.Error(), "268.4MB") || !strings.Contains(err.Error(), "FLYCD_RUNNER_SIZE") {
-		t.Errorf("err is %v", err)
-	}
-	select {
-	case <-box.Done():
-		t.Error("the program went down with the step")
-	default:
-	}
-	if err := box.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
-		t.Errorf("err after Close is %v", err)
-	}
-	isWell(t)
-}
-
-func TestProgramThatEatsMemoryEndsWithIt(t *testing.T) {
-	box, _ := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 192 << 20}}, "eat", "in the program's own group")
-	ends(t, box)
-	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
-		t.Errorf("err is %v", err)
-	}
-}
-
-func TestLimitsCannotBeRaisedFromInside(t *testing.T) {
-	box, out := start(t, sandbox.Spec{Limits: sandbox.Limits{Memory: 192 << 20}}, "raise")
-	ends(t, box)
-	if err := box.Err(); !errors.Is(err, sandbox.ErrMemory) {
-		t.Errorf("err is %v:\n%s", err, out)
-	}
-}
-
-func TestFullDiskEndsTheSandbox(t *testing.T) {
-	dir := t.TempDir()
-	for _, where := range []string{dir, "/tmp"} {
-		box, out := start(t, sandbox.Spec{Dir: dir, Limits: sandbox.Limits{Disk: 64 << 20}}, "fill", where)
-		ends(t, box)
-		err := box.Err()
-		if !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "67.11MB") || !strings.Contains(err.Error(), "FLYCD_BUILD_DISK") {
-			t.Errorf("err is %v:\n%s", err, out)
-		}
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-		clear, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range clear {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				t.Errorf("something of the sandbox is left: %v", err)
-			}
-		}
-	}
-	isWell(t)
 }
 
 func TestDaemonEndsWithClose(t *testing.T) {

@@ -58,19 +58,13 @@ func roomFor(p *dnsmessage.Parser) int {
 	}
 }
 
-// Types that dnsmessage has no names for: they tell addresses by the way.
-const (
-	typeSVCB  dnsmessage.Type = 64
-	typeHTTPS dnsmessage.Type = 65
-)
-
 // judge decides what happens to a question: passed on, or answered here with a code.
 func (q question) judge() (pass bool, code dnsmessage.RCode) {
 	switch {
 	case !publicName(q.asked.Name.String()):
 		return false, dnsmessage.RCodeNameError
-	case slices.Contains([]dnsmessage.Type{dnsmessage.TypeAAAA, typeSVCB, typeHTTPS}, q.asked.Type):
-		// there is no IPv6 inside: an address that cannot be reached only costs time
+	case q.asked.Type == dnsmessage.TypeSVCB, q.asked.Type == dnsmessage.TypeHTTPS:
+		// they tell addresses by the way, and every program can do without
 		return false, dnsmessage.RCodeSuccess
 	case q.asked.Type == dnsmessage.TypeALL, q.asked.Type == dnsmessage.TypeAXFR:
 		return false, dnsmessage.RCodeRefused
@@ -119,9 +113,6 @@ func (q question) query(id uint16) ([]byte, error) {
 	return b.Finish() //nolint:wrapcheck // the caller says what failed
 }
 
-// own is an answer of ours: nothing, with a code.
-func (q question) own(code dnsmessage.RCode) ([]byte, error) { return q.pack(dnsmessage.Message{Header: dnsmessage.Header{RCode: code}}) }
-
 // answerOf reads what a server answered to the query id. Its records are taken one by one: addresses that are not
 // public, and not allowed, are cut, so that no name of the internet points into a private network.
 func (q question) answerOf(message []byte, id uint16, allowed []netip.Addr) (m dnsmessage.Message, err error) {
@@ -147,9 +138,11 @@ func wanted(r dnsmessage.Resource, allowed []netip.Addr) bool {
 		a := netip.AddrFrom4(body.A)
 		return public(a) || slices.Contains(allowed, a)
 	case *dnsmessage.AAAAResource, *dnsmessage.OPTResource:
+		// there is no IPv6 inside: an address that cannot be reached only costs time. The question is passed on all the
+		// same, so that a server that fails, or does not know the name, says so for both kinds of addresses
 		return false
 	}
-	return r.Header.Type != typeSVCB && r.Header.Type != typeHTTPS
+	return r.Header.Type != dnsmessage.TypeSVCB && r.Header.Type != dnsmessage.TypeHTTPS
 }
 
 // pack makes m the answer to q.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -62,4 +63,16 @@ func (h hierarchy) mountData() string {
 // unescape reads the octal escapes of mountinfo.
 func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// cgroupRoot is where a sandbox sees its cgroups.
+const cgroupRoot = "/sys/fs/cgroup"
+
+// inside gives the same hierarchy as the sandbox sees it, where trees are all that it sees.
+func (h hierarchy) inside(trees []hierarchy) hierarchy {
+	name := strings.TrimPrefix(h.Options, "name=")
+	if h.Options == "" && slices.ContainsFunc(trees, func(o hierarchy) bool { return o.Options != "" }) {
+		name = "unified"
+	}
+	return hierarchy{Mount: filepath.Join(cgroupRoot, name), Options: h.Options}
 }

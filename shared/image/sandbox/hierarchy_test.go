@@ -17,8 +17,10 @@ func TestHierarchiesOfMachines(t *testing.T) {
 				"40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,release_agent=/x,name=systemd\n" +
 				"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
 			[]hierarchy{
-				{"/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct"}, {"/sys/fs/cgroup/memory", "memory"},
-				{"/sys/fs/cgroup/systemd", "name=systemd"}, {"/sys/fs/cgroup/unified", ""},
+				{"/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct"},
+				{"/sys/fs/cgroup/memory", "memory"},
+				{"/sys/fs/cgroup/systemd", "name=systemd"},
+				{"/sys/fs/cgroup/unified", ""},
 			},
 		},
 		"version 2": {

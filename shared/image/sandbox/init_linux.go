@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,9 @@ func initMain() int {
 	// namespaces and capabilities belong to a thread: the program is started by the one that has them
 	runtime.LockOSThread()
 	control, status := os.NewFile(3, "control"), os.NewFile(4, "status")
-	unix.CloseOnExec(3)
-	unix.CloseOnExec(4)
+	if err := keepFiles(); err != nil {
+		return 1
+	}
 	var o order
 	if err := json.NewDecoder(control).Decode(&o); err != nil {
 		return 1
@@ -53,6 +55,21 @@ func initMain() int {
 	return reap(pid)
 }
 
+// keepFiles lets the program inherit nothing but what it is given: this process may have got files from the runner
+// that the runner itself was started with.
+func keepFiles() error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list files: %w", err)
+	}
+	for _, f := range open {
+		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
 // start makes the sandbox's view of the machine and the program in it.
 func (o order) start() (pid int, err error) {
 	for _, step := range []func() error{o.settle, o.enterRoot, o.limit, o.quiet, dropCapabilities} {
@@ -64,6 +81,7 @@ func (o order) start() (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("open standard input: %w", err)
 	}
+	//nolint:gosec // the program that the sandbox is for
 	pid, err = syscall.ForkExec(o.Path, append([]string{o.Path}, o.Args...), &syscall.ProcAttr{
 		Dir: o.Dir, Env: o.Env, Files: []uintptr{null.Fd(), 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})

@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -25,14 +27,18 @@ type world struct {
 	far  netip.Addr // the world's end
 }
 
+// worlds counts them, for names.
+var worlds atomic.Int64
+
 // newWorld makes one that lasts as long as the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	needRoot(t)
 	// several test programs may run at once
-	block := byte(os.Getpid()%63) * 4
+	n := worlds.Add(1)
+	block := byte((os.Getpid()+int(n)*31)%63) * 4
 	w := &world{
-		t: t, link: fmt.Sprintf("tw%d", os.Getpid()),
+		t: t, link: fmt.Sprintf("tw%dx%d", os.Getpid(), n),
 		here: netip.AddrFrom4([4]byte{203, 0, 113, block + 1}), far: netip.AddrFrom4([4]byte{203, 0, 113, block + 2}),
 	}
 	w.inside(func() error {
@@ -154,4 +160,32 @@ func here(t *testing.T, network, at string) netip.AddrPort {
 	}
 	tell(t, l)
 	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// routeBy makes the world send what is for a by this machine.
+func (w *world) routeBy(a netip.Addr) {
+	w.t.Helper()
+	w.inside(func() error {
+		link, err := netlink.LinkByName("world")
+		if err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{
+			LinkIndex: link.Attrs().Index, Gw: w.here.AsSlice(), Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)},
+		})
+	})
+}
+
+// dial calls from the world, for long enough on links without delay.
+func (w *world) dial(to string) error {
+	w.t.Helper()
+	var called error
+	w.inside(func() error {
+		c, err := net.DialTimeout("tcp4", to, 500*time.Millisecond)
+		if called = err; err == nil {
+			_ = c.Close()
+		}
+		return nil
+	})
+	return called
 }

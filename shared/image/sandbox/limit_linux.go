@@ -4,21 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
-
-// cgroupRoot is where a sandbox sees its cgroups.
-const cgroupRoot = "/sys/fs/cgroup"
-
-// inside gives the same hierarchy as the sandbox sees it, where trees are all that it sees.
-func (h hierarchy) inside(trees []hierarchy) hierarchy {
-	name := strings.TrimPrefix(h.Options, "name=")
-	if h.Options == "" && slices.ContainsFunc(trees, func(o hierarchy) bool { return o.Options != "" }) {
-		name = "unified"
-	}
-	return hierarchy{Mount: filepath.Join(cgroupRoot, name), Options: h.Options}
-}
 
 // limit moves the init into the group of the program and makes the group of foreign code, which has limits of its
 // own below the sandbox's: so a step that takes too much is ended, and the program is not.

@@ -187,7 +187,7 @@ func (n network) upInside(pid int) error {
 	if err != nil {
 		return fmt.Errorf("find network namespace: %w", err)
 	}
-	defer ns.Close()
+	defer ns.Close() //nolint:errcheck // read only
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return fmt.Errorf("enter network namespace: %w", err)

@@ -138,7 +138,7 @@ func TestAbstractSocketIsNotReached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	c, err := net.Dial("unix", name)
 	if err != nil {
 		t.Fatal("not reached from the machine:", err)
@@ -222,4 +222,64 @@ func TestEndedSandboxKeepsItsAddressUntilClose(t *testing.T) {
 	if first.Resolver() == second.Resolver() {
 		t.Errorf("both have %s", first.Resolver())
 	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	text := finish(t, sandbox.Spec{}, "flows", netip.AddrPortFrom(w.far, w.serve()).String())
+	if !strings.HasPrefix(text, "reached ") || strings.Count(text, "denied ") != 1 {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+// TestMachineIsNoRouterForOthers holds while it forwards for a sandbox, and so does that nobody outside reaches one.
+func TestMachineIsNoRouterForOthers(t *testing.T) {
+	one, two := newWorld(t), newWorld(t)
+	one.routeBy(two.far)
+	two.routeBy(one.far)
+	port := two.serve()
+	to := netip.AddrPortFrom(two.far, port).String()
+	if err := one.dial(to); err == nil {
+		t.Fatal("the machine forwards already")
+	}
+	set := func(value string) {
+		for _, w := range []*world{one, two} {
+			if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+w.link+"/forwarding", []byte(value), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := len(traces(t, "fcd"))
+	set("1")
+	err := one.dial(to)
+	set("0")
+	// a sandbox of another test program guards these links as well
+	if err != nil && before+len(traces(t, "fcd")) == 0 {
+		t.Fatal("not even a machine that forwards reaches it, so this test shows nothing:", err)
+	}
+	box, out := start(t, sandbox.Spec{}, "hear", "7777")
+	inside := out.await(t, "hearing ") + ":7777"
+	if err := one.dial(to); err == nil {
+		t.Error("the machine forwards for others")
+	}
+	one.routeBy(netip.MustParseAddrPort(inside).Addr())
+	one.inside(func() error { return say(inside, "outside") })
+	if err := say(inside, "the machine"); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.await(t, "heard "); got != "the machine" {
+		t.Errorf("the sandbox heard %q first", got)
+	}
+	if err := box.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func say(to, what string) error {
+	c, err := net.Dial("udp4", to)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte(what))
+	return errors.Join(err, c.Close())
 }

@@ -5,16 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +22,7 @@ var probes = map[string]func(args []string) error{
 	"run": probeRun, "env": probeEnv, "dial": probeDial, "get": probeGet, "listen": probeListen, "spoof": probeSpoof,
 	"lookup": probeLookup, "bomb": probeBomb, "eat": probeEat, "fill": probeFill, "inbuild": probeInBuild,
 	"daemon": probeDaemon, "lurk": probeLurk, "read": probeRead, "write": probeWrite, "disk": probeDisk,
-	"network": probeNetwork, "wait": probeWait, "runner": probeRunner, "abstract": probeAbstract, "raise": probeRaise, "container": probeContainer,
+	"network": probeNetwork, "wait": probeWait, "runner": probeRunner, "abstract": probeAbstract, "raise": probeRaise, "container": probeContainer, "kill": probeKill, "flows": probeFlows, "hear": probeHear,
 }
 
 func probe(name string, args []string) int {
@@ -57,114 +53,9 @@ func probeEnv([]string) error {
 }
 
 // probeDial tries every address (network/address) and prints which answer.
-func probeDial(args []string) error {
-	for _, a := range args {
-		network, address, _ := strings.Cut(a, "/")
-		conn, err := net.DialTimeout(network, address, 2*time.Second)
-		if err == nil {
-			_ = conn.Close()
-			fmt.Println("reached", a)
-			continue
-		}
-		fmt.Println("denied", a, err)
-	}
-	return nil
-}
-
-func probeGet(args []string) error {
-	c := http.Client{Timeout: 5 * time.Second}
-	res, err := c.Get(args[0])
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(os.Stdout, res.Body)
-	return err
-}
-
 // probeListen prints the own addresses, accepts on a port of all of them, and proves by a call to itself that it does.
-func probeListen(args []string) error {
-	l, err := net.Listen("tcp", ":"+args[0])
-	if err != nil {
-		return err
-	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = c.Close()
-		}
-	}()
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return err
-	}
-	for _, a := range addrs {
-		ip := a.(*net.IPNet).IP
-		c, err := net.Dial("tcp", net.JoinHostPort(ip.String(), args[0]))
-		if err != nil {
-			return err
-		}
-		_ = c.Close()
-		if !ip.IsLoopback() {
-			fmt.Println("listening", ip)
-		}
-	}
-	return probeWait(nil)
-}
-
 // probeSpoof sends one datagram with a forged sender, then one with its own.
-func probeSpoof(args []string) error {
-	host, port, _ := net.SplitHostPort(args[0])
-	number, _ := strconv.Atoi(port)
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
-	if err != nil {
-		return err
-	}
-	payload := []byte("forged")
-	packet := make([]byte, 28, 64)
-	packet[0], packet[8], packet[9] = 0x45, 64, unix.IPPROTO_UDP
-	packet[3] = byte(28 + len(payload))
-	copy(packet[12:], net.ParseIP("198.51.100.99").To4())
-	copy(packet[16:], net.ParseIP(host).To4())
-	packet[20], packet[21] = 0x30, 0x39
-	packet[22], packet[23] = byte(number>>8), byte(number)
-	packet[25] = byte(8 + len(payload))
-	to := &unix.SockaddrInet4{}
-	copy(to.Addr[:], net.ParseIP(host).To4())
-	if err := unix.Sendto(fd, append(packet, payload...), 0, to); err != nil {
-		return fmt.Errorf("send forged: %w", err)
-	}
-	c, err := net.Dial("udp", args[0])
-	if err != nil {
-		return err
-	}
-	_, err = c.Write([]byte("honest"))
-	return err
-}
-
 // probeLookup asks for names as every program does, and prints what it hears.
-func probeLookup(args []string) error {
-	for _, name := range args {
-		ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", name)
-		var dns *net.DNSError
-		switch {
-		case errors.As(err, &dns) && dns.IsNotFound:
-			fmt.Println(name, "unknown")
-		case err != nil:
-			fmt.Println(name, "error", err)
-		default:
-			for i := range ips {
-				ips[i] = ips[i].Unmap()
-			}
-			fmt.Println(name, ips)
-		}
-	}
-	return nil
-}
-
 // enterBuild moves this process to where runc puts containers.
 func enterBuild() error {
 	groups, err := filepath.Glob("/sys/fs/cgroup/*/build/cgroup.procs")
@@ -210,7 +101,6 @@ func probeEat(args []string) error {
 			return err
 		}
 	}
-	var all [][]byte
 	for {
 		b, err := unix.Mmap(-1, 0, 8<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 		if err != nil {
@@ -219,7 +109,6 @@ func probeEat(args []string) error {
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
-		all = append(all, b)
 	}
 }
 
@@ -305,21 +194,6 @@ func probeDisk(args []string) error {
 }
 
 // probeNetwork prints the addresses that this end has.
-func probeNetwork([]string) error {
-	links, err := net.Interfaces()
-	if err != nil {
-		return err
-	}
-	for _, l := range links {
-		addrs, err := l.Addrs()
-		if err != nil {
-			return err
-		}
-		fmt.Println(l.Name, l.MTU, addrs)
-	}
-	return nil
-}
-
 // probeRaise tries to give itself more than it was given.
 func probeRaise([]string) error {
 	for _, file := range []string{"memory/memory.limit_in_bytes", "pids/pids.max", "devices/devices.allow", "memory.max", "pids.max"} {
@@ -333,12 +207,6 @@ func probeRaise([]string) error {
 		}
 	}
 	return probeEat([]string{"here"})
-}
-
-func probeAbstract(args []string) error {
-	_, err := net.Dial("unix", args[0])
-	fmt.Println("dial:", err)
-	return nil
 }
 
 // probeWait runs until it is killed.
@@ -408,3 +276,8 @@ func probeContainer(args []string) error {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
+
+func probeKill([]string) error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+
+// probeFlows opens more connections than are allowed, and calls before and after.
+// probeHear prints the datagrams that come.

@@ -90,10 +90,10 @@ func (u *upstream) answer(query []byte, room int) []byte {
 	}
 	header := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 60}
 	for _, a := range addrs {
-		switch q.Type {
-		case dnsmessage.TypeA:
+		if q.Type == dnsmessage.TypeA {
 			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: netip.MustParseAddr(a).As4()}})
-		case dnsmessage.TypeAAAA:
+		}
+		if q.Type == dnsmessage.TypeAAAA {
 			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fdaa::9").As16()}})
 		}
 	}

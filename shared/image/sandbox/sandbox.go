@@ -17,7 +17,8 @@ type Spec struct {
 	Args []string
 	// Env is the whole environment that the program gets.
 	Env []string
-	// Log takes what the program writes to its standard output and error; nil discards it.
+	// Log takes what the program writes to its standard output and error; nil discards it. The sandbox has ended
+	// only when Log has taken everything, so it must not block.
 	Log io.Writer
 	// Limits bound what the sandbox uses.
 	Limits Limits

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -107,11 +108,18 @@ func (s *Sandbox) judge() {
 	}
 }
 
+// ending says how the program ended; its init ends as it did.
 func ending(err error) string {
-	if err == nil {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
 		return "it ended by itself"
+	case !errors.As(err, &exit):
+		return err.Error()
+	case exit.ExitCode() > 128:
+		return "it was killed: " + syscall.Signal(exit.ExitCode()-128).String()
 	}
-	return err.Error()
+	return exit.String()
 }
 
 // Close ends everything inside at once and gives back what the sandbox had of the machine: processes, links, rules,

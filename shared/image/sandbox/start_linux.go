@@ -35,7 +35,7 @@ func Start(ctx context.Context, s Spec) (*Sandbox, error) {
 		return nil, err
 	}
 	if err := box.start(ctx); err != nil {
-		return nil, errors.Join(err, box.Close())
+		return nil, errors.Join(err, box.Close()) //nolint:contextcheck // what was made is given back, also where ctx has ended
 	}
 	return box, nil
 }
@@ -71,7 +71,7 @@ func (s *Sandbox) start(ctx context.Context) error {
 	if err := s.furnish(ctx); err != nil {
 		return err
 	}
-	if s.loops, err = listenLoops(s.pid(), s.spec.Allow); err != nil {
+	if s.loops, err = listenLoops(s.pid(), s.spec.Allow); err != nil { //nolint:contextcheck // they last until Close
 		return err
 	}
 	if err := s.instruct(ctx, report); err != nil {
@@ -141,7 +141,7 @@ func (s *Sandbox) furnish(ctx context.Context) error {
 	if err := s.group.up(s.pid()); err != nil {
 		return err
 	}
-	if s.relay, err = s.network.address(s.spec, os.Getpid()); err != nil {
+	if s.relay, err = s.network.address(s.spec, os.Getpid()); err != nil { //nolint:contextcheck // the relay lasts until Close
 		return err
 	}
 	links, err := outward(s.spec.Allow)
