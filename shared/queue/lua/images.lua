@@ -36,7 +36,7 @@ for i = 2, #ARGV, 3 do
   out[count], out[count + 1] = 0, '0'
   local cursor = '0'
   repeat
-    local reply = redis.call('HSCAN', P .. 'image:' .. ARGV[i], cursor, 'COUNT', 1000)
+    local reply = redis.call('HSCAN', P .. 'image:' .. ARGV[i], cursor, 'COUNT', 100)
     cursor = reply[1]
     for f = 1, #reply[2], 2 do
       local generation, app, config = string.match(reply[2][f], '^(%d+) (%S+) (.+)$')

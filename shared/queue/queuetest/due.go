@@ -58,11 +58,11 @@ func parkedWishFollowsADeadJob(w *world) {
 func delayedJobIsReleasedWhenItIsDue(w *world) {
 	j := source("web", "", "c1", 1000)
 	w.push("waiting", j)
-	w.giveBack(w.start(j), queue.GiveBack{After: 50 * time.Millisecond}, true)
+	w.giveBack(w.start(j), queue.GiveBack{After: 400 * time.Millisecond}, true)
 	w.idle()
 	r := w.due()
 	w.is("released too early", r.Released, 0)
-	if d := time.Until(r.NextDue); d > 50*time.Millisecond {
+	if d := time.Until(r.NextDue); d > 400*time.Millisecond {
 		w.fail("next is due in %s", d)
 	}
 	w.release(j)

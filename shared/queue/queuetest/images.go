@@ -130,7 +130,7 @@ func pushThatNobodyFollowsIsNotRemembered(w *world) {
 
 func manyAppsFollowOneImage(w *world) {
 	var lines, names []string
-	for i := range 1500 {
+	for i := range 300 {
 		names = append(names, fmt.Sprintf("app-%04d", i))
 		lines = append(lines, names[i]+" nginx")
 	}

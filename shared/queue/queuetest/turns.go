@@ -29,7 +29,7 @@ func (w *world) builds(ctx context.Context, image string) (release func()) {
 
 // busy checks that nobody else gets the turn.
 func (w *world) busy(image string) {
-	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
 	defer cancel()
 	release, waited, err := w.q.Turn(ctx, image, "m-2")
 	release()
@@ -71,9 +71,9 @@ func silentHolderLosesItsTurn(w *world) {
 
 // Broken when: a build that takes longer than the turn stands is done by two.
 func turnIsRenewed(w *world) {
-	w.q.Times.Turn = 300 * time.Millisecond
+	w.q.Times.Turn = 1500 * time.Millisecond
 	defer w.builds(w.ctx, built)()
-	ctx, cancel := context.WithTimeout(w.ctx, 900*time.Millisecond)
+	ctx, cancel := context.WithTimeout(w.ctx, 4*time.Second)
 	defer cancel()
 	release, waited, err := w.q.Turn(ctx, built, "m-2")
 	release()
@@ -89,7 +89,7 @@ func staleReleaseFreesNobodysTurn(w *world) {
 	ctx, cancel := context.WithCancel(w.ctx)
 	stale := w.builds(ctx, built)
 	cancel()
-	w.q.Times.Turn = 3 * time.Second
+	w.q.Times.Turn = 10 * time.Second
 	release, _, err := w.q.Turn(w.ctx, built, "m-2")
 	w.must(err)
 	defer release()

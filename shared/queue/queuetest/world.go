@@ -146,9 +146,10 @@ func (w *world) release(j job.Job) {
 	})
 }
 
-// until asks again for half a second: what the law waits for takes a few milliseconds.
+// until asks again for two seconds: what the law waits for takes a few milliseconds, on a machine that has nothing
+// else to do.
 func (w *world) until(what string, so func() bool) {
-	for end := time.Now().Add(500 * time.Millisecond); !so(); {
+	for end := time.Now().Add(2 * time.Second); !so(); {
 		if time.Now().After(end) {
 			w.fail("waited in vain until %s", what)
 		}
