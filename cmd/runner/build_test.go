@@ -13,17 +13,10 @@ import (
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/image/imagetest"
-	"github.com/gigurra/flycd/shared/image/sandbox"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
-
-func TestMain(m *testing.M) {
-	// a runner of these tests starts its builds' sandboxes from this binary
-	sandbox.Main()
-	os.Exit(m.Run())
-}
 
 // builds is a world with runners that build: a real buildkitd in a real sandbox, and a real registry.
 type builds struct {
@@ -32,8 +25,9 @@ type builds struct {
 	redis    string
 	queue    *queue.Queue
 	registry string
-	// base is an image with a shell.
+	// base is an image with a shell, door what its steps may reach beside the registry.
 	base         string
+	door         *door
 	config, code *deploytest.Repo
 	n            int
 }
@@ -43,7 +37,7 @@ func newBuilds(t *testing.T) *builds {
 	imagetest.Need(t, "buildkitd", "runc", "docker-registry", "busybox")
 	t.Parallel() // they wait for machines most of the time
 	b := &builds{t: t, redis: queuetest.Redis(t), World: deploytest.New(t, flysim.Options{}), registry: imagetest.Registry(t, "")}
-	b.base = imagetest.Busybox(t, b.registry)
+	b.base, b.door = imagetest.Busybox(t, b.registry, probeProgram(t)), newDoor(t)
 	b.config, b.code = b.Repo("config"), b.Repo("code")
 	var err error
 	if b.queue, err = queue.Open(b.redis, ""); err != nil {
@@ -56,11 +50,31 @@ func newBuilds(t *testing.T) *builds {
 // commit writes the manifests of apps that are built from the code's repository; more is by app.
 func (b *builds) commit(more map[string]string) {
 	b.t.Helper()
+	b.commitOf(b.code, more)
+}
+
+// commitOf is commit for another repository than the code's.
+func (b *builds) commitOf(code *deploytest.Repo, more map[string]string) {
+	b.t.Helper()
 	files := map[string]string{}
 	for app, text := range more {
-		files[app+"/app.yaml"] = "app: " + app + "\norg: personal\nprimary_region: ams\nsource: {type: git, repo: \"" + b.code.URL + "\"}\n" + text
+		files[app+"/app.yaml"] = "app: " + app + "\norg: personal\nprimary_region: ams\nsource: {type: git, repo: \"" + code.URL + "\"}\n" + text
 	}
 	b.config.Commit(files)
+}
+
+// log is what is kept in Redis of what a job said.
+func (b *builds) log(id job.ID) string {
+	b.t.Helper()
+	lines, err := b.queue.Tail(b.t.Context(), id, "", 100000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, l := range lines {
+		text.WriteString(l.Text + "\n")
+	}
+	return text.String()
 }
 
 // took is what became of a job.
@@ -91,20 +105,29 @@ func (b *builds) launch(app string) queue.Launch {
 func (b *builds) run(l queue.Launch, more ...string) took {
 	b.t.Helper()
 	var said bytes.Buffer
-	vars := append([]string{
+	if code := run(b.t.Context(), nil, environment{vars: b.vars(l, more...), out: &said, err: &said}); code != exitOK {
+		b.t.Errorf("exit code %d:\n%s", code, said.String())
+	}
+	return took{b.record(l), said.String()}
+}
+
+// vars are the environment of a runner.
+func (b *builds) vars(l queue.Launch, more ...string) []string {
+	return append([]string{
 		"FLYCD_JOB=" + string(l.Job.ID), fmt.Sprintf("FLYCD_ATTEMPT=%d", l.Attempt), "FLY_MACHINE_ID=m-" + string(l.Job.ID),
 		"REDIS_URL=" + b.redis, "FLY_API_TOKEN=" + deploytest.Token, "FLYCD_LOG=text,debug", "PATH=" + os.Getenv("PATH"),
 		"FLY_FLAPS_BASE_URL=" + b.FlyURL, "FLY_API_BASE_URL=" + b.FlyURL, "FLY_UIEX_BASE_URL=" + b.FlyURL,
-		"FLYCD_SMOKE=200ms", "FLYCD_BUILDER=buildkit", "FLY_REGISTRY_HOST=" + b.registry, "FLYCD_BUILD_ALLOW=" + b.registry,
+		"FLYCD_SMOKE=200ms", "FLYCD_BUILDER=buildkit", "FLY_REGISTRY_HOST=" + b.registry, "FLYCD_BUILD_ALLOW=" + b.registry + "," + b.door.addr,
 	}, more...)
-	if code := run(b.t.Context(), nil, environment{vars: vars, out: &said, err: &said}); code != exitOK {
-		b.t.Errorf("exit code %d:\n%s", code, said.String())
-	}
+}
+
+func (b *builds) record(l queue.Launch) queue.Record {
+	b.t.Helper()
 	record, err := b.queue.Job(b.t.Context(), l.Job.ID)
 	if err != nil {
 		b.t.Errorf("no record: %v", err)
 	}
-	return took{record, said.String()}
+	return record
 }
 
 func (b *builds) deploy(app string, more ...string) took {
@@ -159,18 +182,11 @@ func TestImageIsBuiltPushedAndDeployedByItsDigest(t *testing.T) {
 	if len(files) != 2 || files["app/out"] != "world hello\n" || files["app/sum"] == "" {
 		t.Errorf("the image has %v", files)
 	}
-	log, err := b.queue.Tail(t.Context(), res.Job.ID, "", 10000)
-	if err != nil {
-		t.Fatal(err)
+	lines := b.log(res.Job.ID)
+	if !strings.Contains(lines, "***") || !strings.Contains(lines, "COPY says /says") {
+		t.Errorf("the job's log lacks the build:\n%s", lines)
 	}
-	var lines strings.Builder
-	for _, l := range log {
-		lines.WriteString(l.Text + "\n")
-	}
-	if !strings.Contains(lines.String(), "***") || !strings.Contains(lines.String(), "COPY says /says") {
-		t.Errorf("the job's log lacks the build:\n%s", lines.String())
-	}
-	for where, text := range map[string]string{"log": lines.String(), "output": res.said, "result": fmt.Sprint(res.Result)} {
+	for where, text := range map[string]string{"log": lines, "output": res.said, "result": fmt.Sprint(res.Result)} {
 		if strings.Contains(text, token) {
 			t.Errorf("the %s tells the secret", where)
 		}

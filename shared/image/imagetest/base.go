@@ -19,8 +19,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Busybox pushes a base image that has a shell, of Debian's busybox-static, and gives its name.
-func Busybox(tb testing.TB, host string) string {
+// Busybox pushes a base image that has a shell, of Debian's busybox-static, and gives its name. Beside it, in /bin, are the
+// programs whose files are named; they are linked statically.
+func Busybox(tb testing.TB, host string, programs ...string) string {
 	tb.Helper()
 	program, err := exec.LookPath("busybox")
 	if err != nil {
@@ -31,6 +32,11 @@ func Busybox(tb testing.TB, host string) string {
 		tb.Fatal(err)
 	}
 	files := map[string][]byte{"bin/busybox": text}
+	for _, p := range programs {
+		if files["bin/"+filepath.Base(p)], err = os.ReadFile(p); err != nil { //nolint:gosec // a program of the test's own
+			tb.Fatal(err)
+		}
+	}
 	links := map[string]string{}
 	for _, applet := range []string{"sh", "cat", "echo", "env", "ls", "sleep", "id", "wget", "dd", "test", "sha256sum", "mkdir", "cp", "grep", "head", "tail", "ps", "nc", "true", "false", "touch"} {
 		links["bin/"+applet] = "busybox"
