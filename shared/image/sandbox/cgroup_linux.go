@@ -202,15 +202,16 @@ func deviceSettings() []setting {
 func (g cgroup) down() error {
 	var errs []error
 	for _, h := range g.trees {
-		errs = append(errs, removeGroup(h.top(g.name)))
+		errs = append(errs, removeGroup(h.top(g.name), 200))
 	}
 	return errors.Join(errs...)
 }
 
-// removeGroup removes a group and those below it. The kernel needs a moment after the last process has ended.
-func removeGroup(path string) error {
+// removeGroup removes a group and those below it, and tries so often: the kernel needs a moment after the last process
+// has ended.
+func removeGroup(path string, tries int) error {
 	var err error
-	for range 200 {
+	for range tries {
 		if err = removeGroups(path); err == nil || errors.Is(err, os.ErrNotExist) {
 			return nil
 		}

@@ -125,6 +125,25 @@ func TestMachinesFilesCannotBeWritten(t *testing.T) {
 	}
 }
 
+func TestDangerousCapabilitiesAreDropped(t *testing.T) {
+	text := finish(t, sandbox.Spec{}, "read", "/proc/self/status", "/proc/mounts")
+	for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
+		_, rest, _ := strings.Cut(text, set+`:\t`)
+		var bits uint64
+		if _, err := fmt.Sscanf(rest, "%x", &bits); err != nil || bits&(1<<unix.CAP_SYS_ADMIN) == 0 {
+			t.Fatalf("%s is %x (%v):\n%s", set, bits, err, text)
+		}
+		for _, c := range []int{unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_MODULE, unix.CAP_SYS_RAWIO, unix.CAP_SYS_BOOT, unix.CAP_SYS_TIME, unix.CAP_SYS_PTRACE} {
+			if bits&(1<<c) != 0 {
+				t.Errorf("capability %d is in %s", c, set)
+			}
+		}
+	}
+	if !strings.Contains(text, `proc /proc/sys proc ro,`) {
+		t.Errorf("the kernel's switches can be written:\n%s", text)
+	}
+}
+
 func TestMachinesDiskIsClosed(t *testing.T) {
 	needRoot(t)
 	if _, err := os.Stat("/sys/fs/cgroup/devices"); err != nil {

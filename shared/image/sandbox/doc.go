@@ -32,7 +32,7 @@
 //	                                         the sandbox's own; mounts are private              CloseGivesEverythingBack
 //	read the disk past the file system       devices cgroup (version 1), CAP_SYS_RAWIO and      MachinesDiskIsClosed
 //	                                         CAP_DAC_READ_SEARCH dropped
-//	load a module, reboot, trace init,       capabilities dropped, /proc/sys read only          MachinesFilesCannotBeWritten
+//	load a module, reboot, trace init,       capabilities dropped, /proc/sys read only          DangerousCapabilitiesAreDropped
 //	change the kernel's switches
 //	reach the private network (6PN),         no IPv6 at all; IPv4 that is not public is         NothingPrivateIsReached
 //	Redis, metadata, other machines          refused; NAT                                       NetworkInsideIsIPv4…

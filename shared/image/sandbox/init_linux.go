@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,10 +17,16 @@ import (
 // initName is how a process knows that it is a sandbox's init.
 const initName = "flycd-sandbox-init"
 
+// called is whether Main was: a program without it, started again as an init, would do all its work once more.
+//
+//nolint:gochecknoglobals // what main has done is a fact of the whole process
+var called atomic.Bool
+
 // Main must be called first by main, and by the TestMain of tests that start sandboxes: where this process was
-// started as the init of a sandbox, it never returns. Everywhere else it does nothing.
+// started as the init of a sandbox, it never returns. Everywhere else it does nothing; without it Start fails.
 func Main() {
 	if len(os.Args) == 0 || os.Args[0] != initName {
+		called.Store(true)
 		return
 	}
 	os.Exit(initMain()) //nolint:forbidigo // this is the main of another process

@@ -133,3 +133,11 @@ func BenchmarkStartAndClose(b *testing.B) {
 		}
 	}
 }
+
+func TestProgramWithoutMainIsNotStartedAgain(t *testing.T) {
+	defer sandbox.ForgetMain()()
+	_, err := sandbox.Start(t.Context(), sandbox.Spec{Dir: t.TempDir(), Path: self()})
+	if err == nil || !strings.Contains(err.Error(), "sandbox.Main") {
+		t.Errorf("err is %v", err)
+	}
+}

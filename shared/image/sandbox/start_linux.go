@@ -41,6 +41,9 @@ func Start(ctx context.Context, s Spec) (*Sandbox, error) {
 }
 
 func check(s Spec) error {
+	if !called.Load() {
+		return errors.New("start a sandbox: main must call sandbox.Main first, and so must TestMain")
+	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: it needs root; run as root, or leave building to another builder", ErrUnavailable)
 	}

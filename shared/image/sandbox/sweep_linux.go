@@ -38,7 +38,7 @@ func sweep(trees []hierarchy) error {
 		errs = append(errs, err)
 		for _, dir := range left {
 			if abandoned(filepath.Base(dir)) {
-				errs = append(errs, removeGroup(dir))
+				errs = append(errs, removeGroup(dir, 20))
 			}
 		}
 	}
