@@ -99,12 +99,13 @@ func sendable(o object) (*flygo.MachineConfig, json.RawMessage, error) {
 	return config, raw, nil
 }
 
+// imageDigest is that of the image that the machine runs. What its config names is what Fly runs, and counts
+// before what Fly tells of it: of an index, Fly tells the digest of the one image in it that the machine can run.
+func imageDigest(m Machine) string { return first(digestOf(m.Config.Image), m.ImageRef.Digest) }
+
 // imageChange compares by digest where both have one, else by name.
 func imageChange(m Machine, image string) []Change {
-	have, want := m.ImageRef.Digest, digestOf(image)
-	if have == "" {
-		have = digestOf(m.Config.Image)
-	}
+	have, want := imageDigest(m), digestOf(image)
 	if have != "" && want != "" {
 		if have == want {
 			return nil

@@ -148,7 +148,7 @@ func (p ProofMachine) Met(m Machine) error {
 	if m.Machine == nil || m.Config == nil {
 		return fmt.Errorf("machine %s cannot be seen", first(p.Name, p.ID))
 	}
-	if have := first(m.ImageRef.Digest, digestOf(m.Config.Image)); p.Digest != "" && have != p.Digest {
+	if have := imageDigest(m); p.Digest != "" && have != p.Digest {
 		return fmt.Errorf("machine %s runs image %s and should run %s", titleOf(m), first(have, m.Config.Image), p.Digest)
 	}
 	differs, err := p.differs(m)

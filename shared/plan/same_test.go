@@ -93,6 +93,7 @@ func TestWhatDiffersIsNamedByKey(t *testing.T) {
 
 func TestImagesAreComparedByDigest(t *testing.T) {
 	a, want := deployed(t, web)
+	a.edit(0, func(c map[string]any) { c["image"] = "nginx:1.26" })
 	a.o.Machines[0].ImageRef.Digest = digest("0")
 	u := stepsOf(mustDiff(t, a.o, want))[0].(plan.UpdateMachine)
 	if got := u.Changes[0]; got.Key != "image" || got.New != image("1") || !strings.HasSuffix(got.Old, digest("1")) && !strings.HasSuffix(got.Old, digest("0")) {
@@ -100,6 +101,20 @@ func TestImagesAreComparedByDigest(t *testing.T) {
 	}
 	if u.Config.Image != image("1") {
 		t.Errorf("the update sends image %s", u.Config.Image)
+	}
+}
+
+// Fly tells the digest of the one image in an index that the machine can run.
+//
+// Broken when: an app whose image is pinned to an index is updated at every deploy, and never proven.
+func TestImageThatIsPinnedToAnIndexIsUnchanged(t *testing.T) {
+	a, want := deployed(t, web)
+	a.o.Machines[0].ImageRef.Digest = digest("0")
+	if steps := stepsOf(mustDiff(t, a.o, want)); len(steps) > 0 {
+		t.Errorf("planned %v", steps)
+	}
+	if err := plan.Proven(a.o, want); err != nil {
+		t.Error(err)
 	}
 }
 

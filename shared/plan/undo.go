@@ -235,7 +235,7 @@ func ProofOfUndo(app string, begun []Step) Proof {
 		if m.Config == nil || m.ID == "" || named[m.ID] {
 			return
 		}
-		want := proofOf(m, m.ProcessGroup(), m.ImageRef.Digest, m.Config)
+		want := proofOf(m, m.ProcessGroup(), imageDigest(m), m.Config)
 		if remade && m.Name != "" {
 			want.ID, named[m.ID] = "", true
 			proof.Machines = slices.DeleteFunc(proof.Machines, func(p ProofMachine) bool { return p.ID == m.ID })
