@@ -164,14 +164,18 @@ func TestMachinesDiskIsClosed(t *testing.T) {
 }
 
 func TestDaemonEndsWithClose(t *testing.T) {
-	box, out := start(t, sandbox.Spec{}, "daemon")
+	tag := fmt.Sprintf("of-%d", os.Getpid())
+	box, out := start(t, sandbox.Spec{}, "daemon", tag)
 	out.await(t, "lurking")
+	if len(holders(t, tag)) == 0 {
+		t.Fatal("the daemon cannot be found, so this test shows nothing")
+	}
 	// the log's pipe is the daemon's too: Close waits for its last holder
 	if err := box.Close(); err != nil {
 		t.Fatal(err)
 	}
 	ends(t, box)
-	if left := holders(t, "lurk"); len(left) > 0 {
+	if left := holders(t, tag); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 	if err := box.Err(); err != nil {
@@ -179,8 +183,8 @@ func TestDaemonEndsWithClose(t *testing.T) {
 	}
 }
 
-// holders lists processes of this program that were told to do something.
-func holders(t *testing.T, what string) []string {
+// holders lists the daemons that were started with a tag.
+func holders(t *testing.T, tag string) []string {
 	t.Helper()
 	var found []string
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -189,7 +193,7 @@ func holders(t *testing.T, what string) []string {
 	}
 	for _, p := range lines {
 		text, _ := os.ReadFile(p)
-		if strings.HasPrefix(string(text), "x\x00probe\x00"+what) {
+		if strings.HasPrefix(string(text), "x\x00probe\x00lurk\x00"+tag) {
 			found = append(found, p)
 		}
 	}
@@ -197,7 +201,7 @@ func holders(t *testing.T, what string) []string {
 }
 
 func TestKilledRunnerTakesEverythingAlong(t *testing.T) {
-	cmd, out := runner(t, t.TempDir(), "daemon")
+	cmd, out := runner(t, t.TempDir(), "daemon", "of-killed")
 	said := newOutput()
 	copied := make(chan error, 1)
 	go func() {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -36,7 +37,8 @@ func (l *ledger) forward(links []string) error {
 		if err := l.noteForwarding(link); err != nil {
 			return err
 		}
-		if err := os.WriteFile(forwardFile(link), []byte("1"), 0o600); err != nil {
+		// a link may have gone since it was found, and then nothing comes by it
+		if err := os.WriteFile(forwardFile(link), []byte("1"), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("forward from %s: %w", link, err)
 		}
 	}
@@ -57,7 +59,7 @@ func (l *ledger) restore() error {
 		if strings.TrimSpace(string(whole)) == "1" || !forwards(link) {
 			continue
 		}
-		if err := os.WriteFile(forwardFile(link), []byte("0"), 0o600); err != nil {
+		if err := os.WriteFile(forwardFile(link), []byte("0"), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("stop forwarding from %s: %w", link, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func newWorld(t *testing.T) *world {
 	needRoot(t)
 	// several test programs may run at once
 	n := worlds.Add(1)
-	block := byte((os.Getpid()+int(n)*31)%63) * 4
+	block := freeBlock(t, os.Getpid()*7+int(n)*31)
 	w := &world{
 		t: t, link: fmt.Sprintf("tw%dx%d", os.Getpid(), n),
 		here: netip.AddrFrom4([4]byte{203, 0, 113, block + 1}), far: netip.AddrFrom4([4]byte{203, 0, 113, block + 2}),
@@ -74,6 +75,24 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// freeBlock finds four addresses of 203.0.113.0/24 that no other world has.
+func freeBlock(t *testing.T, from int) byte {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 64 {
+		block := byte((from+i)%64) * 4
+		mine := net.IPv4(203, 0, 113, block+1)
+		if !slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.(*net.IPNet).IP.Equal(mine) }) {
+			return block
+		}
+	}
+	t.Fatal("there are 64 worlds already")
+	return 0
+}
+
 func address(find func(string) (netlink.Link, error), link string, a netip.Addr, bits int, add func(netlink.Link, *netlink.Addr) error) error {
 	l, err := find(link)
 	if err != nil {
@@ -100,6 +119,13 @@ func (w *world) inside(do func() error) {
 	if err := <-answer; err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// own gives an address beside a that no other test program running now uses.
+func own(a string) netip.Addr {
+	b := netip.MustParseAddr(a).As4()
+	b[3] = byte(os.Getpid()%250) + 2
+	return netip.AddrFrom4(b)
 }
 
 // place gives the world one more address, to which this machine has a route.

@@ -122,6 +122,7 @@ func TestOthersFilesAreNotCounted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, 32<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	ends(t, box)
 	if err := box.Err(); !errors.Is(err, sandbox.ErrDisk) {
 		t.Errorf("err is %v:\n%s", err, out)
 	}

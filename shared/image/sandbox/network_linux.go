@@ -112,6 +112,9 @@ func outward(allow []netip.AddrPort) ([]string, error) {
 			continue
 		}
 		link, err := netlink.LinkByIndex(r.LinkIndex)
+		if errors.As(err, new(netlink.LinkNotFoundError)) {
+			continue // it has gone since
+		}
 		if err != nil {
 			return nil, fmt.Errorf("find link of route to %s: %w", dst, err)
 		}

@@ -128,7 +128,7 @@ func probeFill(args []string) error {
 
 // probeDaemon leaves a process behind as daemons do, in a session of its own and without a parent.
 func probeDaemon(args []string) error {
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk", "again"}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk", "again", args[0]}, &syscall.ProcAttr{
 		Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -144,8 +144,8 @@ func probeDaemon(args []string) error {
 
 // probeLurk is the middle of a double fork, or the daemon.
 func probeLurk(args []string) error {
-	if len(args) > 0 {
-		_, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk"}, &syscall.ProcAttr{
+	if args[0] == "again" {
+		_, err := syscall.ForkExec("/proc/self/exe", []string{"x", "probe", "lurk", args[1]}, &syscall.ProcAttr{
 			Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 		})
 		return err

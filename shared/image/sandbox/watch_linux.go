@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
@@ -96,14 +97,16 @@ func (o oom) close() error {
 	return errors.Join(errs...)
 }
 
-// disk watches what a sandbox writes. Asking the file system how much is free costs nothing and is done often; only
-// when that says that the limit may be reached is everything counted, so another process's files are not taken for
-// the sandbox's.
+// disk watches what a sandbox writes. Asking the file system how much is free costs nothing and is done often; when
+// that says that the limit may be reached everything is counted, so another process's files are not taken for the
+// sandbox's. It is counted now and then besides, for what others free hides what the sandbox writes.
 type disk struct {
 	dir            string
 	limit, reserve int64
 	// base is what was free when everything was counted, and counted is what that gave.
 	base, counted int64
+	// again is when to count in any case.
+	again time.Time
 }
 
 // watchDisk starts to watch dir. A limit of zero becomes what is free, but for the reserve.
@@ -113,7 +116,7 @@ func watchDisk(dir string, limit int64) (*disk, error) {
 		return nil, err
 	}
 	d := &disk{dir: dir, limit: limit, reserve: reserveOf(size), base: free}
-	if d.counted, err = usage(dir); err != nil {
+	if err := d.count(free); err != nil {
 		return nil, err
 	}
 	if free <= d.reserve {
@@ -139,18 +142,25 @@ func (d *disk) full() error {
 		return fmt.Errorf("%w: the build filled the disk to the last %s, which are kept for the machine; "+
 			"build with less, or give the runner a larger disk", ErrDisk, human(d.reserve))
 	}
-	if d.counted+d.base-free <= d.limit {
+	if d.counted+d.base-free <= d.limit && time.Now().Before(d.again) {
 		return nil
 	}
-	used, err := usage(d.dir)
-	if err != nil {
+	if err := d.count(free); err != nil || d.counted <= d.limit {
 		return nil //nolint:nilerr // a folder that changes meanwhile; the next look counts again
 	}
-	d.counted, d.base = used, free
-	if used <= d.limit {
-		return nil
-	}
 	return fmt.Errorf("%w: the build wrote more than its limit of %s; build with less, or raise FLYCD_BUILD_DISK", ErrDisk, human(d.limit))
+}
+
+// count counts what dir holds while so much is free, and takes a twentieth of the time for it at most.
+func (d *disk) count(free int64) error {
+	begin := time.Now()
+	used, err := usage(d.dir)
+	if err != nil {
+		return err
+	}
+	d.counted, d.base = used, free
+	d.again = time.Now().Add(max(2*time.Second, 20*time.Since(begin)))
+	return nil
 }
 
 // space tells what is free on the disk of dir for root and how large it is, in bytes.
