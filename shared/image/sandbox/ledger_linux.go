@@ -43,6 +43,10 @@ func openLedger(ctx context.Context) (*ledger, error) {
 	l := &ledger{file: f}
 	// what cannot be read was cut by a crash: then nobody knows what was changed, and nothing is given back
 	_ = json.NewDecoder(f).Decode(l)
+	l.Forwarding = slices.DeleteFunc(l.Forwarding, func(link string) bool {
+		_, err := os.Stat(forwardFile(link))
+		return errors.Is(err, os.ErrNotExist)
+	})
 	return l, nil
 }
 
