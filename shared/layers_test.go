@@ -37,7 +37,6 @@ var owners = map[string][]string{
 	"github.com/moby/buildkit":               {"shared/image/buildkit"},
 	"github.com/vishvananda/netlink":         {"shared/image/sandbox"},
 	"github.com/google/nftables":             {"shared/image/sandbox"},
-	"github.com/containerd/cgroups":          {"shared/image/sandbox"},
 	"github.com/google/go-github":            {"dispatcher"},
 	"github.com/robfig/cron":                 {"shared/deploy"},
 	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
