@@ -242,3 +242,44 @@ func TestCancelledJobEnds(t *testing.T) {
 		t.Errorf("state %s, %v; want cancelled", rec.State, err)
 	}
 }
+
+// Broken when: what a program prints clears the screen, sets the title or writes the clipboard of who reads its log, or takes a
+// secret apart with characters that are not seen.
+func TestLogMovesNoTerminal(t *testing.T) {
+	redact := secret.NewRedactor("hunter22", "esc\x1b[1mape22")
+	for text, want := range map[string]string{
+		"plain\ttext\nof – lines":                                    "plain\ttext\nof – lines",
+		"\x1b[31mred\x1b[0m":                                         "red",
+		"a\x1b]0;title\x07b\x1b]52;c;ZXZpbA==\x1b\\c\x1bPq\x1b\\d":   "abcd",
+		"\x1b[2J\x1b[1;1H\x1bcx\x1b(By\x1b":                          "xy",
+		"over\rwritten\b\b\x00\x7f \u009b31m \u202eleft":             "overwritten 31m left",
+		"hun\x1b[0mter22 hun\x00ter22 esc\x1b[1mape22 hunter22 \xff": "[secret] [secret] [secret] [secret] �",
+		"\x1b]0;never ended":                                         "",
+	} {
+		if got := told(text, redact); got != want {
+			t.Errorf("%q is told as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Broken when: a job that prints long lines without end fills Redis.
+func TestFullLogKeepsBeginningsOfLines(t *testing.T) {
+	d := &deaf{}
+	l := &logbook{to: d, out: io.Discard}
+	for range 3 * fullLog / longLine {
+		fmt.Fprintln(l, strings.Repeat("é", longLine/2-1))
+		l.flush(t.Context())
+	}
+	fmt.Fprintln(l, "the end")
+	l.flush(t.Context())
+	size := 0
+	for _, line := range d.lines {
+		size += len(line)
+	}
+	if last := d.lines[len(d.lines)-1]; size < fullLog || size > fullLog+fullLog/10 || last != "the end" {
+		t.Errorf("%d bytes are kept, want about %d; the last line is %q", size, fullLog, last)
+	}
+	if short := d.lines[len(d.lines)-2]; short != strings.Repeat("é", shortLine/2)+"…" {
+		t.Errorf("a further line is %d bytes long", len(short))
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/secret"
@@ -20,6 +22,10 @@ const (
 	// keptLines is the most that waits while Redis does not answer; later lines are counted only.
 	keptLines = 5000
 	longLine  = 8 << 10
+	// A log that is longer than fullLog bytes keeps the beginnings of its further lines only: who floods it fills
+	// no Redis, and the end of it can be read all the same.
+	fullLog   = 4 << 20
+	shortLine = 200
 	// appendWait bounds one write to Redis.
 	appendWait = 5 * time.Second
 )
@@ -41,6 +47,8 @@ type logbook struct {
 	partial []byte
 	lines   []string
 	dropped int
+	// size is how long the log is.
+	size int
 
 	full chan struct{}
 	stop chan struct{}
@@ -84,9 +92,11 @@ func (l *logbook) cut(text []byte) []byte {
 }
 
 func (l *logbook) add(line string) {
-	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "�")
-	line = l.redact.Redact(line)
+	line = told(strings.TrimRight(line, "\r"), l.redact)
 	fmt.Fprintln(l.out, line)
+	if l.size += len(line); l.size > fullLog && len(line) > shortLine {
+		line = strings.ToValidUTF8(line[:shortLine], "") + "…"
+	}
 	if len(l.lines) >= keptLines {
 		l.dropped++
 		return
@@ -98,6 +108,29 @@ func (l *logbook) add(line string) {
 		default:
 		}
 	}
+}
+
+// told is what may be shown of a text that came from elsewhere: without secrets, also those that were written with something
+// between their characters, and without what moves a terminal's cursor or sets its title.
+func told(text string, redact secret.Redactor) string {
+	text = redact.Redact(strings.ToValidUTF8(text, "�"))
+	if !strings.ContainsFunc(text, moves) {
+		return text
+	}
+	still := func(r rune) rune {
+		if moves(r) {
+			return -1
+		}
+		return r
+	}
+	return redact.Redact(strings.Map(still, escapes.ReplaceAllString(text, "")))
+}
+
+// escapes are the sequences that terminals obey: of control, of the operating system, and short ones.
+var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*[0-~])`)
+
+func moves(r rune) bool {
+	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
 }
 
 func (l *logbook) run(ctx context.Context) {

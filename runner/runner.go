@@ -160,10 +160,10 @@ func RequestOf(c *queue.Claim) deploy.Request {
 // finish records the result.
 func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result, log *slog.Logger) error {
 	redact := secret.NewRedactor(r.Secrets...)
-	res.Detail = redact.Redact(res.Detail)
+	res.Detail = told(res.Detail, redact)
 	for _, list := range [][]string{res.Changes, res.Warnings} {
 		for i := range list {
-			list[i] = redact.Redact(list[i])
+			list[i] = told(list[i], redact)
 		}
 	}
 	for _, line := range res.Changes {
@@ -178,7 +178,7 @@ func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result,
 
 // later gives back a job that is to be done at another time: nothing is counted.
 func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, log *slog.Logger) error {
-	why := secret.NewRedactor(r.Secrets...).Redact(l.Why)
+	why := told(l.Why, secret.NewRedactor(r.Secrets...))
 	log.InfoContext(ctx, "later", "until", l.Until.UTC().Format(time.RFC3339), "why", why)
 	back := queue.GiveBack{After: max(time.Until(l.Until), 0) + laterSlack, Detail: why}
 	return r.record(ctx, func(ctx context.Context) error {
@@ -190,7 +190,7 @@ func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, 
 // failed decides what follows an attempt without a result: nothing where the claim is gone; another
 // one on this machine where the wait for it fits the deadline; else the job is given back.
 func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, deadline time.Time) (again bool, err error) {
-	redacted := secret.NewRedactor(r.Secrets...).Redact(cause.Error())
+	redacted := told(cause.Error(), secret.NewRedactor(r.Secrets...))
 	if errors.Is(context.Cause(ctx), errLost) {
 		return false, nil
 	}
