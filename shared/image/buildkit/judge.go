@@ -56,7 +56,9 @@ func (f failure) judge(ctx context.Context) error {
 		return fmt.Errorf("build %s: the image is built, and the registry does not take it: see that it can be reached, "+
 			"and that FlyCD's login may push to this repository: %s", f.name, f.message())
 	}
-	if code := status.Code(f.err); code == codes.Unavailable || code == codes.Internal || passing(f.message()) {
+	// what a step ended with is its own, whatever words are in its command
+	ended := errors.As(f.err, new(*gateway.ExitError))
+	if code := status.Code(f.err); code == codes.Unavailable || code == codes.Internal || !ended && passing(f.message()) {
 		return fmt.Errorf("build %s: %s%s", f.name, f.message(), f.source())
 	}
 	return job.Rejectf("build %s: %s", f.name, f.told(st))
@@ -190,12 +192,15 @@ func (s *step) about() (ref string, kind int) {
 }
 
 // passing knows the words for a network that fails: what a step fetches itself (ADD of an address, a Git repository) fails
-// with words alone.
+// with words alone, Go's or curl's as git passes them on.
 func passing(text string) bool {
+	text = strings.ToLower(text)
 	for _, sign := range []string{
-		"connection refused", "connection reset", "no such host", "i/o timeout", "TLS handshake timeout", ": EOF", "unexpected EOF",
-		"network is unreachable", "no route to host", "server misbehaving", "Temporary failure in name resolution", "Could not resolve host",
+		"connection refused", "connection reset", "no such host", "i/o timeout", "tls handshake timeout", ": eof", "unexpected eof", "early eof",
+		"network is unreachable", "no route to host", "server misbehaving", "temporary failure in name resolution", "could not resolve host",
+		"couldn't connect to server", "connection timed out", "operation timed out", "connection closed by",
 		"response status 429", "response status 500", "response status 502", "response status 503", "response status 504",
+		"returned error: 429", "returned error: 500", "returned error: 502", "returned error: 503", "returned error: 504",
 	} {
 		if strings.Contains(text, sign) {
 			return true

@@ -190,3 +190,20 @@ func TestAnswersOfRegistriesAreKnownByTheirCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestNetworksThatFailAreKnownByTheirWords(t *testing.T) {
+	for said, want := range map[string]bool{
+		`Get "http://10.0.0.1/x": dial tcp 10.0.0.1:80: connect: connection refused`:                                                    true,
+		"git stderr:\nfatal: unable to access 'http://h/r.git/': Failed to connect to h port 80 after 0 ms: Couldn't connect to server": true,
+		"git stderr:\nfatal: unable to access 'http://h/r.git/': Failed to connect to h port 80: Connection timed out":                  true,
+		"git stderr:\nfatal: unable to access 'http://h/r.git/': Could not resolve host: h":                                             true,
+		"git stderr:\nfatal: unable to access 'http://h/r.git/': The requested URL returned error: 503":                                 true,
+		"git stderr:\nremote: Repository not found.\nfatal: repository 'http://h/r.git/' not found":                                     false,
+		"git stderr:\nfatal: unable to access 'http://h/r.git/': The requested URL returned error: 403":                                 false,
+		"invalid response status 503": true, "invalid response status 404": false, "parent snapshot does not exist": false,
+	} {
+		if got := passing(said); got != want {
+			t.Errorf("%q passes: %v, want %v", said, got, want)
+		}
+	}
+}
