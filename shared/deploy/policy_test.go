@@ -87,6 +87,33 @@ func TestTagThatMovesIsDeployedAndOneThatStandsIsNot(t *testing.T) {
 	}
 }
 
+// An app may name its image in build.image, also beside a repository that only its files come from.
+func TestPolicyIsFollowedForBuildImageToo(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	code := b.Repo("code")
+	code.Commit(map[string]string{"notes": "x"})
+	for app, source := range map[string]string{"own": "type: image", "aside": `type: git, repo: "` + code.URL + `"`, "near": "type: local"} {
+		img := b.Registry + "/" + app
+		b.Image(app + ":1.0.0")
+		repo := b.Repo("config-" + app)
+		repo.Commit(map[string]string{
+			"app.yaml": "app: " + app + "\norg: personal\nprimary_region: ams\nbuild: {image: " + img + "}\nsource: {" + source + ", policy: {semver: 1.x}}\n",
+		})
+		tree := job.Config{Repo: repo.URL}
+		b.expect(b.deploy(app, tree, nil), job.Created)
+		entry := catalog.Entry{Image: img, Policy: catalog.ImagePolicy{Semver: "1.x"}}
+		if app == "aside" {
+			entry.Source = catalog.Source{Repo: code.URL}
+		}
+		b.expect(b.deploy(app, tree, b.knownAs(app, entry)), job.Unchanged)
+		b.Image(app + ":1.1.0")
+		res := b.deploy(app, tree, b.knownAs(app, entry))
+		if res.Outcome != job.Updated || !strings.HasPrefix(res.Image, img+":1.1.0@") {
+			t.Errorf("%s: after a new tag it is %s, and runs %s", app, res.Outcome, res.Image)
+		}
+	}
+}
+
 func TestPolicyWithoutAMatchIsRejectedAndNothingChanges(t *testing.T) {
 	b := newBench(t, flysim.Options{})
 	b.Image("web:1.0.0")

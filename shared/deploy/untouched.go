@@ -57,9 +57,11 @@ func (w *work) sourceStands(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		w.sourceAt = at
-		return at.Hash == last.SourceCommit && last.SourceCommit != "", nil
+		if at.Hash != last.SourceCommit || last.SourceCommit == "" {
+			return false, nil
+		}
 	}
-	// An image's source digest is the digest that its tag stood for.
+	// An image's source digest is the digest that its tag stood for, also where build.image stands beside a repository.
 	if !strings.HasPrefix(last.SourceDigest, "sha256:") {
 		return true, nil
 	}
