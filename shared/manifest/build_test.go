@@ -42,7 +42,9 @@ func TestWhatABuildCannotDoIsRefused(t *testing.T) {
 		{"build: {backend: flyctl}", `2:18: build.backend: expected buildkit, fly or auto, found "flyctl"`},
 		{"build: {secret: [A]}", `2:9: build.secret: unknown key; did you mean "secrets"?`},
 		{"source: {type: local, copy: true}", "2:29: source.copy: goes only with an image (source.type: image); what FlyCD builds is in the app's repository already"},
-		{"source: {type: git, repo: r, policy: {digest: true}}", "2:38: source.policy: goes only with an image (source.type: image): it chooses among the tags of source.image"},
+		{"source: {type: git, repo: r, policy: {digest: true}}", "2:38: source.policy: goes only with an image (source.image, or build.image): it chooses among its tags"},
+		{"build: {image: 'a/b@sha256:" + strings.Repeat("0", 64) + "'}\nsource: {type: image, policy: {digest: true}}", "3:31: source.policy: has no tags to choose among, because build.image names a digest; write the image without it"},
+		{"build: {image: 'a/b'}\nsource: {policy: {digest: true}}", "3:9: source.type: is missing; expected git, local, inline-docker-file or image"},
 		{"source: {type: image, image: 'a/b@sha256:" + strings.Repeat("0", 64) + "', policy: {semver: 1.x}}", "2:117: source.policy: has no tags to choose among, because source.image names a digest; write the image without it"},
 		{"source: {type: image, image: 'a/b:1', policy: {semver: newest}}", `2:56: source.policy.semver: expected a range of versions such as >=1.2 <2, found "newest"`},
 		{"source: {type: image, image: 'a/b:1', policy: {regex: 'main-('}}", "2:55: source.policy.regex: expected a regular expression such as ^main-([0-9]+)$: error parsing regexp: missing closing ): `main-(`"},
@@ -74,6 +76,7 @@ func TestKeysOfABuildThatDoNothingAreTold(t *testing.T) {
 		{image + "build: {dockerfile: D}", "3:21: build.dockerfile: has no effect: the app runs an image that is there already, and builds none"},
 		{image + "build: {args: {A: b}, cache: 'off', timeout: 1m}", "3:15: build.args: has no effect (like build.cache, build.timeout): the app runs an image that is there already, and builds none"},
 		{"build: {image: nginx, build_target: x}", "2:37: build.build_target: has no effect: the app runs an image that is there already, and builds none"},
+		{image + "build: {image: 'ghcr.io/acme/web:2'}", "3:16: build.image: has no effect beside source.image, which wins; write one of them"},
 		{image + "image: {repository: ghcr.io/acme/web}", "3:21: image.repository: has no effect: the app runs an image that is there already, and it is not copied (source.copy)"},
 		{"secrets: [{name: A, type: env, build_only: true}]", "2:44: secrets[0].build_only: nobody gets A: no build uses it (build.secrets, build.ssh), and the app does not have it"},
 		{"build: {buildpacks: [b/node]}", "2:21: build.buildpacks: has no effect without build.builder, the image that they run in, such as paketobuildpacks/builder-jammy-base; write it"},
@@ -114,6 +117,8 @@ build:
   policy: {semver: ">=1.2 <2", regex: "^v([0-9.]+)$", sort: semver, digest: true}
 image: {repository: registry.fly.io/shared}
 `,
+		"own.yaml":   "build: {image: ghcr.io/acme/web}\nsource: {type: image, policy: {semver: 1.x}}\n",
+		"other.yaml": "build: {image: ghcr.io/acme/web}\nsource: {type: git, repo: 'https://example.com/x', policy: {semver: 1.x}}\n",
 		"packs.yaml": "build: {builder: paketobuildpacks/builder-jammy-base, buildpacks: [paketo-buildpacks/nodejs], backend: fly, args: {BP: x}}\n",
 	}
 }

@@ -56,7 +56,7 @@ func buildRemarks() map[string]remark {
 		"build.settings":                   {NotHere, "settings of a builtin"},
 		"build.args":                       {Better, "numbers are read as text; flyctl refuses them"},
 		"deploy.release_command_vm.memory": {Better, "a number is read as MB; flyctl refuses it here"},
-		"build.image":                      {Better, "resolved to a digest, which is what runs until the manifest or the tag changes"},
+		"build.image":                      {Better, "resolved to a digest at every deploy, which is what runs; with source.policy its tags are chosen among"},
 		"build.dockerfile":                 {Better, "refused beside build.builder, which wins; flyctl leaves it out in silence. A path in the app's source; a URL, which flyctl takes too, is not read"},
 		"build.compose": {
 			Better, "commands given as text are split as compose splits them; times of health checks, restart, stop_signal and lists of NAME=value are read; containers are in a stable order; what a container cannot have is refused",

@@ -10,13 +10,19 @@ import (
 // images checks what is said of an image that is there already, and of where images are kept.
 func (c checker) images() {
 	src, ref := c.app.Source, c.app.ImageRef()
+	key := "source.image"
+	if b := c.app.Build; b != nil && b.Image == ref && !hasKey(lookup(c.tree, "source"), "image") {
+		key = "build.image"
+	}
 	switch {
 	case src.Copy && ref == "":
 		c.bad("source.copy", "goes only with an image (source.type: image); what FlyCD builds is in the app's repository already")
 	case src.Policy != ImagePolicy{} && ref == "":
-		c.bad("source.policy", "goes only with an image (source.type: image): it chooses among the tags of source.image")
+		c.bad("source.policy", "goes only with an image (source.image, or build.image): it chooses among its tags")
 	case src.Policy != ImagePolicy{} && strings.Contains(ref, "@"):
-		c.bad("source.policy", "has no tags to choose among, because source.image names a digest; write the image without it")
+		c.bad("source.policy", "has no tags to choose among, because %s names a digest; write the image without it", key)
+	case key == "source.image" && c.app.Build != nil && c.app.Build.Image != "" && c.app.Build.Image != ref:
+		c.note("build.image", "has no effect beside source.image, which wins; write one of them")
 	}
 	c.policy(src.Policy)
 	c.repository(ref)
