@@ -15,9 +15,19 @@ import (
 
 // images gives the registries as this person may ask them, and what builds images here.
 func (c *cli) images(token string) (image.Registry, image.Builder, error) {
+	r, err := c.registry(token)
+	if err != nil {
+		return image.Registry{}, nil, err
+	}
+	builder, err := c.builder(token, r)
+	return r, builder, err
+}
+
+// registry asks registries with the logins that are set up, and opens Fly's own with the token.
+func (c *cli) registry(token string) (image.Registry, error) {
 	logins, err := image.ParseLogins(c.cfg.RegistryLogins)
 	if err != nil {
-		return image.Registry{}, nil, usage(fmt.Errorf("FLYCD_REGISTRY_LOGINS: %w", err))
+		return image.Registry{}, usage(fmt.Errorf("FLYCD_REGISTRY_LOGINS: %w", err))
 	}
 	if _, own := logins[c.cfg.RegistryHost]; !own && token != "" {
 		logins[c.cfg.RegistryHost] = image.Login{Username: "x", Password: manifest.NewSecret(token)}
@@ -26,8 +36,7 @@ func (c *cli) images(token string) (image.Registry, image.Builder, error) {
 	if host := c.cfg.RegistryHost; isLoopback(host) {
 		r.Insecure = []string{host}
 	}
-	builder, err := c.builder(token, r)
-	return r, builder, err
+	return r, nil
 }
 
 func isLoopback(host string) bool {

@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) sweepCommand() *cobra.Command {
-	noHeal := false
+	var skip skipped
 	cmd := &cobra.Command{
 		Use: "sweep", Short: "Catch up: overdue jobs, lost runners, orphans, drift", GroupID: "queue",
 		Long: `Run one bounded due pass, as every webhook does, and look for orphans in both directions: machines without a
@@ -22,7 +22,13 @@ scheduled machine: it is what finds a runner that died while nobody pushed.
 Before that every app of the catalog is looked at on Fly, and compared with what its last deploy proved there. An app
 with sync.self_heal whose machines somebody changed gets a job of low priority, which undoes that; other apps are
 only named ("drifted"), and put right by their next deploy. Where the token may not see an app, a job is pushed for
-it if it is to heal itself: the runner looks. --no-heal leaves all this out.`,
+it if it is to heal itself: the runner looks. --no-heal leaves all this out.
+
+Apps that follow an image (source.policy) are caught up with too, since a registry's hook can be lost: each image is asked
+for once, and an app that was deployed with another one than its policy takes now gets a job of low priority
+("followed"). One whose last job tried that image and failed is only named ("tried"), as is an image that its registry
+does not tell of ("unresolved"). Private registries need FLYCD_REGISTRY_LOGINS here, as on the runner. --no-follow leaves
+this out.`,
 		Example: "  flycd sweep",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,24 +46,37 @@ it if it is to heal itself: the runner looks. --no-heal leaves all this out.`,
 					BaseURL: c.cfg.FlapsBaseURL, Token: token, UserAgent: "flycd/" + version(), Log: c.log,
 				}
 				s := &dispatcher.Server{Queue: q, Runners: launcher, Roots: roots, MaxRunners: c.cfg.MaxRunners, Log: c.log}
-				return c.sweep(cmd.Context(), s, noHeal)
+				return c.sweep(cmd.Context(), s, skip)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&noHeal, "no-heal", false, "do not look for apps whose machines somebody changed")
+	cmd.Flags().BoolVar(&skip.heal, "no-heal", false, "do not look for apps whose machines somebody changed")
+	cmd.Flags().BoolVar(&skip.follow, "no-follow", false, "do not ask registries for the images that apps follow")
 	return cmd
 }
 
-// sweep heals first, so that the due pass launches what is needed for it. What fails stops nothing else.
-func (c *cli) sweep(ctx context.Context, s *dispatcher.Server, noHeal bool) error {
+// skipped are the parts of a sweep that are left out.
+type skipped struct{ heal, follow bool }
+
+// sweep pushes jobs first, so that the due pass launches what is needed for them. What fails stops nothing else.
+func (c *cli) sweep(ctx context.Context, s *dispatcher.Server, skip skipped) error {
 	report := struct {
 		dispatcher.SweepReport
+		following
 		healing
 	}{}
-	var errs [2]error
-	if !noHeal {
-		report.healing, errs[0] = c.heal(ctx, s.Queue)
+	var errs [4]error
+	var known idle
+	if !skip.follow || !skip.heal {
+		known, errs[0] = c.idle(ctx, s.Queue)
 	}
-	report.SweepReport, errs[1] = s.Sweep(ctx)
-	return errors.Join(c.printJSON(report), errs[0], errs[1])
+	if !skip.follow {
+		report.following, errs[1] = c.followImages(ctx, s.Queue, known)
+	}
+	if !skip.heal {
+		// a deploy that follows an image heals the app too
+		report.healing, errs[2] = c.heal(ctx, s.Queue, known.without(report.following))
+	}
+	report.SweepReport, errs[3] = s.Sweep(ctx)
+	return errors.Join(append([]error{c.printJSON(report)}, errs[:]...)...)
 }

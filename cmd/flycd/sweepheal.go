@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,12 +25,13 @@ type healing struct {
 
 const healParallel = 8
 
-// heal looks at every app of the catalog that was deployed and has nothing to do, and pushes a job of low
-// priority for those that are to heal themselves. It asks Fly for each app, Git never.
-func (c *cli) heal(ctx context.Context, q *queue.Queue) (h healing, err error) {
-	resting, states, err := c.resting(ctx, q)
-	if err != nil || len(resting) == 0 {
-		return h, err
+// heal looks at every app that was deployed well and has nothing to do, and pushes a job of low priority for
+// those that are to heal themselves. It asks Fly for each app, Git never.
+func (c *cli) heal(ctx context.Context, q *queue.Queue, known idle) (h healing, err error) {
+	states := known.states
+	resting := slices.DeleteFunc(slices.Clone(known.apps), func(e catalog.Entry) bool { return !states[e.App].Result.Outcome.Done() })
+	if len(resting) == 0 {
+		return h, nil
 	}
 	git := c.sources()
 	defer func() { err = errors.Join(err, git.Close()) }()
@@ -54,7 +53,7 @@ func (c *cli) heal(ctx context.Context, q *queue.Queue) (h healing, err error) {
 	for i, e := range resting {
 		switch heals := e.Auto && e.SelfHeal; {
 		case heals && found[i] != deploy.DriftNone:
-			jobs = append(jobs, healJob(e))
+			jobs = append(jobs, sweepJob(e))
 		case found[i] == deploy.DriftFound:
 			h.Drifted = append(h.Drifted, e.App)
 		case errs[i] != nil:
@@ -67,44 +66,4 @@ func (c *cli) heal(ctx context.Context, q *queue.Queue) (h healing, err error) {
 	answer, _, err := q.Push(ctx, queue.Delivery{Jobs: jobs})
 	h.Healed = answer.Jobs
 	return h, err
-}
-
-// healJob asks for what was deployed last, or whatever is newest by then.
-func healJob(e catalog.Entry) job.Job {
-	j := byHand(job.Job{Kind: job.Deploy, App: e.App, Org: e.Org, Config: e.Config, Low: true}, time.Now())
-	j.Reason = job.BySweep
-	return j
-}
-
-// resting gives the apps of the catalog that were deployed well, have no job, and are not held.
-func (c *cli) resting(ctx context.Context, q *queue.Queue) ([]catalog.Entry, map[string]queue.AppState, error) {
-	apps, err := q.Apps(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	states, err := q.AppStates(ctx, apps)
-	if err != nil {
-		return nil, nil, err
-	}
-	trees := map[string]bool{}
-	for _, s := range states {
-		trees[s.Config] = s.Config != ""
-	}
-	var list []catalog.Entry
-	for tree, known := range trees {
-		if !known {
-			continue
-		}
-		entries, err := q.Entries(ctx, tree)
-		if err != nil {
-			return nil, nil, err
-		}
-		list = append(list, entries...)
-	}
-	list = slices.DeleteFunc(list, func(e catalog.Entry) bool {
-		s := states[e.App]
-		return !s.Result.Outcome.Done() || s.Active != "" || s.Pending != "" || s.Hold
-	})
-	slices.SortFunc(list, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
-	return list, states, nil
 }

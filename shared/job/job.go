@@ -31,7 +31,8 @@ const (
 	// ByPush is for a job that a webhook made, BySync for one that a sync or fan-out pushed for an app.
 	ByPush = "push"
 	BySync = "sync"
-	// BySweep is for a job that a sweep pushed because machines were changed by somebody else.
+	// BySweep is for a job that a sweep pushed because machines were changed by somebody else, or an image that is
+	// followed is another one by now.
 	BySweep = "sweep"
 	// ByDispatch and ByDeploy are for what a person asked for: of the queue, or with `flycd deploy`.
 	ByDispatch = "dispatch"
