@@ -14,6 +14,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"gopkg.in/yaml.v3"
 
+	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/secret"
 )
@@ -64,6 +65,8 @@ type config struct {
 	RegistryHost       string `env:"FLY_REGISTRY_HOST" help:"Fly's registry" envDefault:"registry.fly.io"`
 	RegistryLogins     string `env:"FLYCD_REGISTRY_LOGINS" help:"logins of other registries, HOST=USER:PASSWORD, comma separated, or the text of a docker config.json; docker's own logins open the others, but not for builds"`
 	RegistryLoginsFile string `env:"FLYCD_REGISTRY_LOGINS_FILE,file" help:"a file that holds FLYCD_REGISTRY_LOGINS"`
+	RegistryTokens     string `env:"FLYCD_REGISTRY_TOKENS" help:"tokens of POST /webhook/registry/TOKEN of flycd monitor, where registries that sign nothing tell of pushes; one or several, comma separated, 32 characters each at least; without one it refuses everybody"`
+	RegistryTokensFile string `env:"FLYCD_REGISTRY_TOKENS_FILE,file" help:"a file that holds FLYCD_REGISTRY_TOKENS"`
 	Builder            string `env:"FLYCD_BUILDER" help:"buildctl or flyctl, to have only one of them; fact: take builds as done, for a simulated registry; empty takes what is there and the manifest asks for"`
 
 	Log      string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
@@ -83,6 +86,7 @@ func readConfig() (config, error) {
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
 		{&cfg.PGPKey, &cfg.PGPKeyFile},
 		{&cfg.RegistryLogins, &cfg.RegistryLoginsFile},
+		{&cfg.RegistryTokens, &cfg.RegistryTokensFile},
 	} {
 		if *f.value == "" {
 			*f.value = strings.TrimSpace(*f.file)
@@ -112,6 +116,23 @@ func (c config) secrets() secret.Resolver {
 	r.PGP = manifest.NewSecret(c.PGPKey)
 	r.Home, _ = os.UserHomeDir() // without one there are no keys of one's own
 	return r
+}
+
+// registryTokens are those of the registries that sign nothing. Its error names what is wrong with one, and not
+// the token.
+func (c config) registryTokens() ([]string, error) {
+	tokens := settingList(c.RegistryTokens)
+	for i, token := range tokens {
+		if err := dispatcher.CheckRegistryToken(token); err != nil {
+			return nil, usage(fmt.Errorf("FLYCD_REGISTRY_TOKENS: token %d of %d %w", i+1, len(tokens), err))
+		}
+	}
+	return tokens, nil
+}
+
+// settingList splits a setting that holds one thing or several.
+func settingList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // searchPath is where the commands of simulated machines are found.

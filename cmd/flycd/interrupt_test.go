@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,6 +66,21 @@ func (p *process) wait(words ...string) {
 			}
 		case <-deadline:
 			p.t.Fatalf("no line with %q came, but:\n%s", words, strings.Join(said, "\n"))
+		}
+	}
+}
+
+// after reads up to the next line that begins with the words, and gives its rest.
+func (p *process) after(words string) string {
+	p.t.Helper()
+	for deadline := time.After(patience); ; {
+		select {
+		case line := <-p.lines:
+			if rest, ok := strings.CutPrefix(line, words); ok {
+				return rest
+			}
+		case <-deadline:
+			p.t.Fatalf("no line that begins with %q came", words)
 		}
 	}
 }
@@ -133,6 +149,51 @@ func TestInterruptedSimAndMonitorLeaveNothing(t *testing.T) {
 	p = start(t, []string{"REDIS_URL=" + queuetest.Embedded(t), "FLYCD_WEBHOOK_SECRET=s", "FLY_API_TOKEN=the-token-of-the-test", "PORT=0"}, "monitor")
 	p.wait("monitoring: POST /webhook on")
 	p.interrupt()
+}
+
+func TestRegistriesMayTellMonitorAndLocal(t *testing.T) {
+	t.Parallel()
+	token := strings.Repeat("0123456789abcdef", 2)
+	p := start(t, []string{"REDIS_URL=" + queuetest.Embedded(t), "FLYCD_WEBHOOK_SECRET=s", "FLYCD_REGISTRY_TOKENS=" + token, "FLY_API_TOKEN=the-token-of-the-test", "PORT=0"}, "monitor")
+	monitor := "http://127.0.0.1:" + p.after("monitoring: POST /webhook on [::]:")
+	body := `{"image": "ghcr.io/acme/web", "tag": "1.2"}`
+	for path, want := range map[string]string{"/webhook/registry/" + token: "no app follows ghcr.io/acme/web", "/webhook/registry/" + token + "0": "not a registry token"} {
+		if got := told(t, monitor+path, body); !strings.Contains(got, want) {
+			t.Errorf("monitor answers %s, want %q", got, want)
+		}
+	}
+	p.interrupt()
+
+	w := deploytest.New(t, flysim.Options{})
+	img := w.Image("web:latest")
+	dir := t.TempDir()
+	text := "app: img\nprimary_region: arn\nsource: {type: image, image: \"" + img + "\", policy: {digest: true}}\nmachines: {count: 1}\n"
+	if err := os.WriteFile(filepath.Join(dir, "app.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, nil, "local", dir)
+	hook := p.after("registry   ")
+	p.wait("created", "img")
+	w.Image("web:latest")
+	if got := told(t, hook, `{"image": "`+img+`"}`); !strings.Contains(got, `"app":"img"`) {
+		t.Errorf("local answers %s, want a job of img", got)
+	}
+	p.interrupt()
+}
+
+// told posts JSON and gives the answer.
+func told(t *testing.T, url, body string) string {
+	t.Helper()
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
 }
 
 func TestLocalDeploysWhatIsSaved(t *testing.T) {

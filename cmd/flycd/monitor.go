@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +20,8 @@ func (c *cli) monitorCommand() *cobra.Command {
 		Use: "monitor", Short: "Follow Git from one machine that is always on", GroupID: "run",
 		Long: `Take webhooks and deploy from this one machine: the dispatcher, with runners as child processes instead of Fly
 Machines. For those who want a daemon. It needs REDIS_URL, FLYCD_WEBHOOK_SECRET, FLYCD_CONFIG_REPOS and a Fly token,
-and serves POST /webhook on PORT.`,
+and serves POST /webhook on PORT, and POST /webhook/registry for registries (those that sign nothing need
+FLYCD_REGISTRY_TOKENS).`,
 		Example: "  REDIS_URL=redis://localhost FLYCD_WEBHOOK_SECRET=… FLYCD_CONFIG_REPOS=https://github.com/acme/config flycd monitor",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,9 +31,13 @@ and serves POST /webhook on PORT.`,
 }
 
 func (c *cli) monitor(ctx context.Context, q *queue.Queue) error {
-	secrets := strings.FieldsFunc(c.cfg.WebhookSecret, func(r rune) bool { return r == ',' || r == ' ' })
+	secrets := settingList(c.cfg.WebhookSecret)
 	if len(secrets) == 0 {
 		return usage(errors.New("FLYCD_WEBHOOK_SECRET is not set: without it anybody could start a deploy"))
+	}
+	tokens, err := c.cfg.registryTokens()
+	if err != nil {
+		return err
 	}
 	if c.cfg.flyToken() == "" {
 		return exitError{exitRefused, errors.New("no Fly token: run `fly auth login`, or set FLY_API_TOKEN")}
@@ -47,7 +51,10 @@ func (c *cli) monitor(ctx context.Context, q *queue.Queue) error {
 		return err
 	}
 	children := &children{argv: runner, env: c.cfg.childEnv(), out: c.err}
-	s := &dispatcher.Server{Queue: q, Runners: children, Secrets: secrets, NextToken: c.cfg.NextToken, Roots: roots, MaxRunners: c.cfg.MaxRunners, Log: c.log}
+	s := &dispatcher.Server{
+		Queue: q, Runners: children, Secrets: secrets, RegistryTokens: tokens, NextToken: c.cfg.NextToken, Roots: roots,
+		MaxRunners: c.cfg.MaxRunners, Log: c.log,
+	}
 	err = c.serveMonitor(ctx, s)
 	children.wait()
 	return err

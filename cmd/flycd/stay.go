@@ -39,7 +39,7 @@ func (c *cli) localStay(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	fmt.Fprintf(c.out, "Redis and Fly are simulated in this process, and builds are taken as done; the rest is real.\n\nwatching   %s\nredis-cli  redis-cli -u %s\nfly        %s/_sim/state\nconfig     %s\n\nSave a file to push it; Ctrl-C ends everything.\n\n", watched, w.redisURL, w.flyURL, w.config().Repo)
+	fmt.Fprintf(c.out, "Redis and Fly are simulated in this process, and builds are taken as done; the rest is real.\n\nwatching   %s\nredis-cli  redis-cli -u %s\nfly        %s/_sim/state\nconfig     %s\nregistry   %s/webhook/registry/%s\n\nSave a file to push it; Ctrl-C ends everything.\n\n", watched, w.redisURL, w.flyURL, w.config().Repo, w.hookURL, w.registryToken)
 	for {
 		if err := c.pushChanges(ctx, w); err != nil && ctx.Err() == nil {
 			fmt.Fprintln(c.err, "flycd:", err)

@@ -37,6 +37,7 @@ const (
 // the dispatcher, all on loopback ports of this process. Runners are processes of their own.
 type world struct {
 	home, secret, token, next string
+	registryToken             string
 	redis                     *miniredis.Miniredis
 	redisURL                  string
 	queue                     *queue.Queue
@@ -62,7 +63,7 @@ func newWorld(ctx context.Context, dir string, exec map[string][]string, log *sl
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
-	w := &world{home: home, secret: rand.Text(), token: rand.Text(), next: rand.Text(), log: log}
+	w := &world{home: home, secret: rand.Text(), token: rand.Text(), next: rand.Text(), registryToken: rand.Text() + rand.Text(), log: log}
 	ctx, w.stop = context.WithCancel(ctx)
 	defer func() {
 		if err != nil {
@@ -120,7 +121,7 @@ func (w *world) startGit(ctx context.Context, dir string) (err error) {
 
 func (w *world) startDispatcher(ctx context.Context) (err error) {
 	w.dispatcher = &dispatcher.Server{
-		Queue: w.queue, Secrets: []string{w.secret}, NextToken: w.next, Roots: []job.Config{w.config()}, Log: w.log,
+		Queue: w.queue, Secrets: []string{w.secret}, RegistryTokens: []string{w.registryToken}, NextToken: w.next, Roots: []job.Config{w.config()}, Log: w.log,
 		Runners: &launch.Launcher{
 			App: localRunnerApp, Image: localRegistry + "/" + localRunnerApp + ":local", Region: "arn", Size: "shared-cpu-1x:512MB",
 			BaseURL: w.flyURL, Token: w.token, Log: w.log,
