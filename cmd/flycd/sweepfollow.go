@@ -70,11 +70,15 @@ func (c *cli) followImages(ctx context.Context, q *queue.Queue, known idle) (fol
 	}
 	pickAll(ctx, registry, picks)
 	f, jobs, err := moved(ctx, q, known.states, picks)
-	if err != nil || len(jobs) == 0 || ctx.Err() != nil {
-		return f, errors.Join(err, ctx.Err())
+	if err == nil {
+		err = ctx.Err()
 	}
-	answer, _, err := q.Push(ctx, queue.Delivery{Jobs: jobs})
-	for i, p := range answer.Jobs { // in the order of the jobs
+	var answer queue.Answer
+	if err == nil && len(jobs) > 0 {
+		answer, _, err = q.Push(ctx, queue.Delivery{Jobs: jobs})
+	}
+	f.Followed = f.Followed[:len(answer.Jobs)] // none where they were not pushed
+	for i, p := range answer.Jobs {            // in the order of the jobs
 		f.Followed[i].Pushed = p
 	}
 	return f, err
@@ -134,7 +138,7 @@ func moved(ctx context.Context, q *queue.Queue, states map[string]queue.AppState
 			tried, err := triedWith(ctx, q, s, p.ref.Digest)
 			switch {
 			case err != nil:
-				return following{Tried: f.Tried, Unresolved: f.Unresolved}, nil, err
+				return f, nil, err
 			case tried != "":
 				f.Tried = append(f.Tried, fmt.Sprintf("%s is not deployed with %s: job %s ended %s; see flycd logs %s, and try again with flycd dispatch %s",
 					e.App, p.ref, s.Last, tried, s.Last, e.App))
