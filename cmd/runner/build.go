@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 
@@ -81,14 +80,14 @@ func (c config) newBuilder(log *slog.Logger) (image.Builder, func() error, error
 	case c.Builder == "buildctl" || c.Builder == "" && c.BuildkitHost != "":
 		b.BuildKit = image.Buildctl{Addr: c.BuildkitHost, Registry: c.RegistryHost, Logins: logins}
 	case c.Builder == "buildkit" || installed("buildkitd"):
-		dir, err := os.MkdirTemp("", "flycd-build-")
+		own, err := newFolder()
 		if err != nil {
-			return nil, nil, fmt.Errorf("make folder for builds: %w", err)
+			return nil, nil, err
 		}
 		limits, _ := c.limits()
 		allow, _ := c.allow()
-		own := &buildkit.Builder{Dir: dir, Registry: c.RegistryHost, Logins: logins, Limits: limits, Allow: allow, Log: log}
-		b.BuildKit, end = own, func() error { return errors.Join(own.Close(), os.RemoveAll(dir)) }
+		kit := &buildkit.Builder{Dir: own.dir, Registry: c.RegistryHost, Logins: logins, Limits: limits, Allow: allow, Log: log}
+		b.BuildKit, end = kit, func() error { return errors.Join(kit.Close(), own.close()) }
 	}
 	return b, end, nil
 }

@@ -71,7 +71,6 @@ func hunt(file string, dirs []string) error {
 				h.walk(filepath.Join(p, "root", dir) + "/")
 			}
 		}
-		h.walk(filepath.Join(p, "cwd") + "/")
 	}
 	for _, dir := range dirs {
 		h.walk(dir)

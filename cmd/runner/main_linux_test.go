@@ -113,7 +113,7 @@ func (b *builds) start(l queue.Launch, more ...string) *machine {
 		b.t.Fatal(err)
 	}
 	m := &machine{t: b.t, temp: temp, said: &lines{}, ended: make(chan struct{})}
-	m.cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{runnerName}, Env: append(b.vars(l, more...), "TMPDIR="+temp), Stdout: m.said, Stderr: m.said}
+	m.cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{runnerName}, Env: append([]string{"TMPDIR=" + temp}, b.vars(l, more...)...), Stdout: m.said, Stderr: m.said}
 	if err := m.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
@@ -167,23 +167,3 @@ func (m *machine) descendants() map[int]string {
 	}
 	return found
 }
-
-// probeProgram builds what hostile steps run.
-func probeProgram(t *testing.T) string {
-	t.Helper()
-	program, err := probe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return program
-}
-
-var probe = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(os.TempDir(), "probe")
-	cmd := exec.Command("go", "build", "-o", program, "./testdata/probe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build probe: %w: %s", err, out)
-	}
-	return program, nil
-})

@@ -108,4 +108,6 @@ func (d *door) pass(done <-chan struct{}, otherwise string) {
 }
 
 // hold is a step that waits at name.
-func (d *door) hold(name string) string { return "wget -q -O /dev/null http://" + d.addr + "/hold/" + name }
+func (d *door) hold(name string) string {
+	return "wget -q -O /dev/null http://" + d.addr + "/hold/" + name
+}
