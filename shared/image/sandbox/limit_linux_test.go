@@ -34,7 +34,7 @@ func TestMemoryBombKillsItselfOnly(t *testing.T) {
 		t.Errorf("it ended with %s", got)
 	}
 	err := box.Err()
-	if !errors.Is(err, sandbox.ErrMemory) || !strings.Contains(err.Error(), "268.4MB") || !strings.Contains(err.Error(), "FLYCD_RUNNER_SIZE") {
+	if !errors.Is(err, sandbox.ErrMemory) || !strings.Contains(err.Error(), "256MiB") || !strings.Contains(err.Error(), "FLYCD_RUNNER_SIZE") {
 		t.Errorf("err is %v", err)
 	}
 	select {
@@ -73,7 +73,7 @@ func TestFullDiskEndsTheSandbox(t *testing.T) {
 		box, out := start(t, sandbox.Spec{Dir: dir, Limits: sandbox.Limits{Disk: 64 << 20}}, "fill", where)
 		ends(t, box)
 		err := box.Err()
-		if !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "67.11MB") || !strings.Contains(err.Error(), "FLYCD_BUILD_DISK") {
+		if !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "64MiB") || !strings.Contains(err.Error(), "FLYCD_BUILD_DISK") {
 			t.Errorf("err is %v:\n%s", err, out)
 		}
 		if err := box.Close(); err != nil {
@@ -101,7 +101,7 @@ func TestTheMachineKeepsItsReserveOfDisk(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	box, out := start(t, sandbox.Spec{Dir: dir, Limits: sandbox.Limits{Disk: 1 << 30}}, "fill", dir)
 	ends(t, box)
-	if err := box.Err(); !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "4.194MB") {
+	if err := box.Err(); !errors.Is(err, sandbox.ErrDisk) || !strings.Contains(err.Error(), "4MiB") {
 		t.Errorf("err is %v:\n%s", err, out)
 	}
 	_, err := sandbox.Start(t.Context(), sandbox.Spec{Dir: dir, Path: self()})

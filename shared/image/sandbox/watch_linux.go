@@ -203,7 +203,7 @@ func usage(dir string) (int64, error) {
 	return sum, nil
 }
 
-func human(bytes int64) string { return units.HumanSize(float64(bytes)) }
+func human(bytes int64) string { return units.BytesSize(float64(bytes)) }
 
 // machineMemory is what the machine has, in bytes.
 func machineMemory() (int64, error) {
