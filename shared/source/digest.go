@@ -25,11 +25,16 @@ import (
 // Watch are globs over the whole tree (** crosses folders) of further paths whose change counts;
 // with them the digest is another one. A path that does not exist is rejected.
 func (t *Tree) Digest(p string, watch ...string) (string, error) {
-	clean, err := cleanPath(p)
+	return t.DigestOf(Reading{Path: p}, watch...)
+}
+
+// DigestOf is Digest of a folder for a build that says which files it reads. For a commit they make no difference.
+func (t *Tree) DigestOf(r Reading, watch ...string) (string, error) {
+	clean, err := cleanPath(r.Path)
 	if err != nil {
 		return "", err
 	}
-	main, err := t.hash(clean)
+	main, err := t.hash(clean, r)
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +46,7 @@ func (t *Tree) Digest(p string, watch ...string) (string, error) {
 			return "", job.Rejectf("source.watch: %q is no glob", glob)
 		}
 	}
-	files, err := t.files("")
+	files, err := t.files("", Reading{})
 	if err != nil {
 		return "", err
 	}
@@ -76,9 +81,9 @@ type counted struct {
 }
 
 // hash gives the git hash of what counts at p.
-func (t *Tree) hash(p string) (plumbing.Hash, error) {
+func (t *Tree) hash(p string, r Reading) (plumbing.Hash, error) {
 	if t.IsLocal() {
-		return t.localHash(p)
+		return t.localHash(p, r)
 	}
 	e, err := t.lookup(p)
 	if err != nil {
@@ -94,7 +99,7 @@ func (t *Tree) hash(p string) (plumbing.Hash, error) {
 	if ignore, ok := find(entries, flycdIgnore); !ok || !isRegular(ignore.mode) {
 		return e.hash, nil
 	}
-	files, err := t.files(p)
+	files, err := t.files(p, r)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
@@ -102,11 +107,11 @@ func (t *Tree) hash(p string) (plumbing.Hash, error) {
 }
 
 // files lists what counts below p, .flycdignore of p applied, in the order of paths.
-func (t *Tree) files(p string) ([]counted, error) {
+func (t *Tree) files(p string, r Reading) ([]counted, error) {
 	var out []counted
 	var err error
 	if t.IsLocal() {
-		out, err = t.localFiles(p)
+		out, err = t.localFiles(p, r)
 	} else {
 		out, err = t.gitFiles(p)
 	}
@@ -168,7 +173,7 @@ func (g *gitLister) list(dir string, entries []treeEntry) error {
 }
 
 // localHash gives the hash that git would give the files on disk.
-func (t *Tree) localHash(p string) (plumbing.Hash, error) {
+func (t *Tree) localHash(p string, r Reading) (plumbing.Hash, error) {
 	fsys, err := t.FS()
 	if err != nil {
 		return plumbing.ZeroHash, err
@@ -180,7 +185,7 @@ func (t *Tree) localHash(p string) (plumbing.Hash, error) {
 	if !info.IsDir() {
 		return hashFile(fsys, localFile{p, info}, t.limits)
 	}
-	files, err := t.localFiles(p)
+	files, err := t.localFiles(p, r)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
@@ -199,12 +204,12 @@ func (t *Tree) localMissing(fsys fs.FS, p string, err error) error {
 	return t.notThere(p, nearest(p, names))
 }
 
-func (t *Tree) localFiles(p string) ([]counted, error) {
+func (t *Tree) localFiles(p string, r Reading) ([]counted, error) {
 	fsys, err := t.FS()
 	if err != nil {
 		return nil, err
 	}
-	docker, err := parseDockerRules(readIgnore(fsys, path.Join(p, dockerIgnore)))
+	docker, err := r.dockerRules(fsys, p)
 	if err != nil {
 		return nil, err
 	}

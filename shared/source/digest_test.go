@@ -260,3 +260,47 @@ func TestDigestOfManyFilesIsStable(t *testing.T) {
 		t.Errorf("%s and %s", a, b)
 	}
 }
+
+// Broken when: a file that a build reads changes, and its image is taken to be made already.
+func TestIgnoreFileOfTheBuildDecidesWhichFilesCount(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".dockerignore"), "*\n")
+	write(t, filepath.Join(dir, "app.dockerignore"), "docs\n")
+	write(t, filepath.Join(dir, "Containerfile"), "FROM scratch\n")
+	write(t, filepath.Join(dir, "dockerfile"), "FROM scratch\n")
+	write(t, filepath.Join(dir, "main.go"), "1")
+	write(t, filepath.Join(dir, "docs/a"), "1")
+	tree := local(t, dir)
+	digest := func(r source.Reading) string {
+		t.Helper()
+		sum, err := tree.DigestOf(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	for _, c := range []struct {
+		reading source.Reading
+		counts  map[string]bool
+	}{
+		{source.Reading{}, map[string]bool{"main.go": false, "docs/a": false, "dockerfile": true, "Containerfile": false}},
+		{source.Reading{Dockerfile: "Containerfile"}, map[string]bool{"main.go": false, "Containerfile": true, "dockerfile": false}},
+		{source.Reading{Dockerfile: "app"}, map[string]bool{"main.go": true, "docs/a": false, "app.dockerignore": true}},
+		{source.Reading{Ignorefile: "app.dockerignore"}, map[string]bool{"main.go": true, "docs/a": false, "app.dockerignore": true}},
+		{source.Reading{Ignorefile: "missing"}, map[string]bool{"main.go": true, "docs/a": true}},
+		{source.Reading{All: true}, map[string]bool{"main.go": true, "docs/a": true}},
+	} {
+		for file, want := range c.counts {
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := digest(c.reading)
+			write(t, filepath.Join(dir, file), string(text)+"#\n")
+			if got := digest(c.reading) != before; got != want {
+				t.Errorf("%+v: a change of %s counts: %v, want %v", c.reading, file, got, want)
+			}
+			write(t, filepath.Join(dir, file), string(text))
+		}
+	}
+}

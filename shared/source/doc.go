@@ -19,8 +19,8 @@
 //
 // In a folder on disk, files that .gitignore excludes (the folder's own, those below it and those
 // above it up to the root of the work tree) do not exist: they are neither hashed nor built. What the
-// folder's .dockerignore excludes is not hashed (the Dockerfile and .dockerignore themselves always are), and the
-// builder leaves it out. .flycdignore, of the folder that is hashed and not of those below it, has the syntax of
+// ignore file of the build excludes (see Reading; else the folder's .dockerignore) is not hashed (the Dockerfile and the ignore
+// file themselves always are), and the builder leaves it out. .flycdignore, of the folder that is hashed and not of those below it, has the syntax of
 // .gitignore and the last word, in folders on disk and in git trees alike: a file that it names may change without a
 // deploy, so Context leaves it out of the build; `!name` in it brings back what .gitignore excludes.
 //

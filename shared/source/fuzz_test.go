@@ -89,7 +89,7 @@ func FuzzIgnoreFile(f *testing.F) {
 		if len(rs) == 0 && rs.judgeBelow("", clean) != silent {
 			t.Error("rules out of nothing")
 		}
-		if d, err := parseDockerRules(text); err == nil {
+		if d, err := parseDockerRules(dockerIgnore, text); err == nil {
 			d.excludes(clean)
 			if d.excludes(dockerIgnore) || d.excludes("Dockerfile") {
 				t.Error("what the builder always gets is excluded")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -127,9 +128,42 @@ func isRegular(mode uint32) bool { return mode == modeFile || mode == modeGroup 
 // dockerRules are the lines of a .dockerignore file.
 type dockerRules struct {
 	matcher *patternmatcher.PatternMatcher
+	// read are files that the builder reads whatever the lines say.
+	read []string
 }
 
-func parseDockerRules(text []byte) (dockerRules, error) {
+// Reading is a folder as a build reads it. Of a folder on disk, a file that a builder leaves out does not count; which
+// those are depends on the build.
+type Reading struct {
+	Path string
+	// Dockerfile and Ignorefile are paths in the folder; empty means Dockerfile, and the ignore file that builders look
+	// for by themselves: the one beside the Dockerfile, else .dockerignore.
+	Dockerfile, Ignorefile string
+	// All counts what an ignore file leaves out, too: that is not the folder's own which the build will have.
+	All bool
+}
+
+// dockerRules gives the rules that the build of the folder p goes by.
+func (r Reading) dockerRules(fsys fs.FS, p string) (dockerRules, error) {
+	if r.All {
+		return dockerRules{}, nil
+	}
+	names := []string{or(r.Dockerfile, "Dockerfile") + dockerIgnore, dockerIgnore}
+	if r.Ignorefile != "" {
+		names = []string{r.Ignorefile}
+	}
+	for _, name := range names {
+		if _, err := fs.Lstat(fsys, path.Join(p, name)); err != nil {
+			continue
+		}
+		d, err := parseDockerRules(path.Clean(name), readIgnore(fsys, path.Join(p, name)))
+		d.read = []string{path.Clean(or(r.Dockerfile, "dockerfile")), path.Clean(name)}
+		return d, err
+	}
+	return dockerRules{}, nil
+}
+
+func parseDockerRules(file string, text []byte) (dockerRules, error) {
 	lines, err := ignorefile.ReadAll(bytes.NewReader(text))
 	if err == nil && len(lines) > maxIgnorePatterns {
 		lines = lines[:maxIgnorePatterns]
@@ -139,15 +173,15 @@ func parseDockerRules(text []byte) (dockerRules, error) {
 		m, err = patternmatcher.New(lines)
 	}
 	if err != nil {
-		return dockerRules{}, job.Rejectf("%s: %w", dockerIgnore, err)
+		return dockerRules{}, job.Rejectf("%s: %w", file, err)
 	}
-	return dockerRules{m}, nil
+	return dockerRules{matcher: m}, nil
 }
 
 // excludes reports whether a builder leaves the file out. The Dockerfile and the ignore file itself
 // always reach it.
 func (d dockerRules) excludes(p string) bool {
-	if d.matcher == nil || p == dockerIgnore || strings.HasPrefix(path.Base(p), "Dockerfile") || strings.HasSuffix(p, ".Dockerfile") {
+	if d.matcher == nil || p == dockerIgnore || slices.Contains(d.read, p) || strings.HasPrefix(path.Base(p), "Dockerfile") || strings.HasSuffix(p, ".Dockerfile") {
 		return false
 	}
 	out, err := d.matcher.MatchesOrParentMatches(filepath.FromSlash(p))
