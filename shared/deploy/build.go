@@ -34,6 +34,8 @@ type ingredients struct {
 	Level                          *int
 	Builder                        string
 	Buildpacks                     []string
+	// Inline is the Dockerfile that takes the place of the source's; where there is no source, it is the source.
+	Inline string `json:",omitempty"`
 	// Merged are the files of merge_cfg by name.
 	Merged map[string]string
 }
@@ -48,12 +50,15 @@ func (w *work) buildDigest() (string, error) {
 		SSH: b.SSH, Secrets: b.Secrets, Network: b.Network, Backend: b.Backend, Provenance: b.Provenance, Compression: b.Compression,
 		Level: b.CompressionLevel, Builder: b.Builder, Buildpacks: b.Buildpacks, Merged: map[string]string{},
 	}
+	if w.code != nil {
+		in.Inline = w.entry.App.Source.Inline
+	}
 	merged, err := mergedFiles(w.entry)
 	if err != nil {
 		return "", err
 	}
 	for _, name := range merged {
-		if in.Merged[name], err = fileDigest(w.entry.FS, path.Join(w.entry.Dir, name)); err != nil {
+		if in.Merged[name], err = mergedDigest(w.entry.FS, path.Join(w.entry.Dir, name)); err != nil {
 			return "", fmt.Errorf("read %s: %w", name, err)
 		}
 	}
@@ -101,6 +106,8 @@ func (w *work) build(ctx context.Context, req image.Request) (image.Reference, e
 	log := redact.Writer(req.Log)
 	defer func() { w.discard(ctx, log.Close()) }()
 	req.Log = log
+	ctx, cancel := withinAttempt(ctx)
+	defer cancel()
 	ref, err := w.builder().Build(ctx, req)
 	if err != nil {
 		return image.Reference{}, fmt.Errorf("build image of %s: %w", app.Name, redact.Error(err))
@@ -118,6 +125,18 @@ func redactorOf(req image.Request) secret.Redactor {
 		}
 	}
 	return secret.NewRedactor(values...)
+}
+
+// withinAttempt ends a build a little before its attempt ends. So it is a failed attempt, of which there are few: one that
+// was cut off counts as lost, like a machine that vanished, and would be begun again many times.
+func withinAttempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	const before, share = 5 * time.Second, 10
+	return context.WithDeadlineCause(ctx, end.Add(-min(before, time.Until(end)/share)),
+		errors.New("it did not end within the time of its attempt at the job, which no build.timeout extends: make its steps shorter"))
 }
 
 // request is what the builder is asked for: enough to look the image up, and all but the folder and the

@@ -1,9 +1,14 @@
 package deploy_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/fly/flysim"
@@ -148,5 +153,107 @@ func TestSecretOfABuildIsNotTheApps(t *testing.T) {
 	b.expect(res, job.Rejected)
 	if !strings.Contains(res.Detail, "TOKEN") {
 		t.Errorf("detail %q does not name the secret", res.Detail)
+	}
+}
+
+// Broken when: a Dockerfile that is written into the manifest changes, and the image of the one before is taken.
+func TestInlineDockerfileOverASourceIsInTheTag(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	text := func(inline string) map[string]string {
+		return map[string]string{
+			"app.yaml": "app: shop\norg: personal\nsource: {type: local, path: src, inline: \"" + inline + "\"}\n", "src/Dockerfile": "FROM scratch\n",
+		}
+	}
+	write(t, dir, text("FROM scratch\\nLABEL a=1"))
+	first := b.deploy("shop", job.Config{Repo: dir}, nil)
+	b.expect(first, job.Created)
+	write(t, dir, text("FROM scratch\\nLABEL a=2"))
+	second := b.deploy("shop", job.Config{Repo: dir}, nil)
+	b.expect(second, job.Updated)
+	if first.Image == second.Image {
+		t.Errorf("the Dockerfile changed and the image is still %s", second.Image)
+	}
+}
+
+// Broken when: a script of merge_cfg is made executable, and nothing is deployed.
+func TestMergedFileThatBecomesExecutableIsAnotherImage(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"app.yaml": local + "merge_cfg: {include: [run.sh]}\n", "run.sh": "#!/bin/sh\n", "src/Dockerfile": "FROM scratch\n"})
+	first := b.deploy("shop", job.Config{Repo: dir}, nil)
+	b.expect(first, job.Created)
+	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	second := b.deploy("shop", job.Config{Repo: dir}, nil)
+	b.expect(second, job.Updated)
+	if first.Image == second.Image {
+		t.Errorf("the file may be run now and the image is still %s", second.Image)
+	}
+}
+
+// Broken when: the image of the build before is taken although a file of this one changed.
+func TestFileThatTheIgnoreFileOfTheBuildLetsInIsInTheTag(t *testing.T) {
+	for name, c := range map[string]struct {
+		more  string
+		files map[string]string
+	}{
+		"named":             {"build: {ignorefile: other}\n", map[string]string{"src/other": "nothing\n"}},
+		"beside":            {"build: {dockerfile: Containerfile}\n", map[string]string{"src/Containerfile.dockerignore": "nothing\n"}},
+		"merged":            {"merge_cfg: {include: [.dockerignore]}\n", map[string]string{".dockerignore": "nothing\n"}},
+		"of the Dockerfile": {"build: {dockerfile: says}\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, flysim.Options{})
+			dir := t.TempDir()
+			write(t, dir, map[string]string{
+				"app.yaml": local + c.more, "src/.dockerignore": "*\n", "src/Dockerfile": "FROM scratch\n", "src/Containerfile": "FROM scratch\n", "src/says": "FROM a\n",
+			})
+			write(t, dir, c.files)
+			first := b.deploy("shop", job.Config{Repo: dir}, nil)
+			b.expect(first, job.Created)
+			write(t, dir, map[string]string{"src/says": "FROM b\n"})
+			second := b.deploy("shop", job.Config{Repo: dir}, nil)
+			b.expect(second, job.Updated)
+			if first.Image == second.Image {
+				t.Errorf("the file changed and the image is still %s", second.Image)
+			}
+		})
+	}
+}
+
+// Broken when: whoever builds an image anew under its tag cannot have it deployed, since machines run the old one.
+func TestForceTakesTheImageThatTheRegistryHasNow(t *testing.T) {
+	b, tree, plan := unbuildable(t)
+	tag := strings.TrimPrefix(plan(nil), b.Registry+"/")
+	b.Image(tag)
+	first := b.deploy("shop", tree, nil)
+	b.expect(first, job.Created)
+	b.Image(tag)
+	b.expect(b.deploy("shop", tree, func(r *deploy.Request) { r.Last = job.Result{} }), job.Unchanged)
+	forced := b.deploy("shop", tree, func(r *deploy.Request) { r.Force = true })
+	b.expect(forced, job.Updated)
+	if forced.Image == first.Image {
+		t.Errorf("still %s", forced.Image)
+	}
+}
+
+// Broken when: a build that outlasts its attempt is a lost attempt, of which there are many.
+func TestBuildThatOutlastsItsAttemptIsAFailedOne(t *testing.T) {
+	b, tree, _ := unbuildable(t)
+	stuck := filepath.Join(t.TempDir(), "buildctl")
+	if err := os.WriteFile(stuck, []byte("#!/bin/sh\nexec sleep 600\n"), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	b.deployer.Builder = image.Buildctl{Path: stuck, Registry: b.Registry}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := b.deployer.Deploy(ctx, deploy.Request{Job: job.Job{ID: job.SaltedID(job.Deploy, "shop", "x"), Kind: job.Deploy, App: "shop", Config: tree}})
+	if err == nil || errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "time of its attempt") {
+		t.Errorf("error is %v", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("the attempt ended before the build")
 	}
 }

@@ -56,8 +56,16 @@ func ConfigDigest(e manifest.Entry) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("digest config folder of %s: %w", e.App.Name, err)
 	}
+	merged, err := mergedFiles(e)
+	if err != nil {
+		return "", fmt.Errorf("digest config folder of %s: %w", e.App.Name, err)
+	}
 	for _, name := range names {
-		sum, err := fileDigest(e.FS, path.Join(e.Dir, name))
+		of := fileDigest
+		if slices.Contains(merged, name) {
+			of = mergedDigest
+		}
+		sum, err := of(e.FS, path.Join(e.Dir, name))
 		if err != nil {
 			return "", fmt.Errorf("digest config folder of %s: %w", e.App.Name, err)
 		}
@@ -175,6 +183,18 @@ func names(globs []string, file string) bool {
 		}
 	}
 	return false
+}
+
+// mergedDigest hashes a file that is copied over the source: there it matters as well whether it may be run.
+func mergedDigest(fsys fs.FS, name string) (string, error) {
+	sum, err := fileDigest(fsys, name)
+	if err != nil {
+		return "", err
+	}
+	if info, err := fs.Lstat(fsys, name); err == nil && info.Mode().IsRegular() && info.Mode()&0o100 != 0 {
+		return "executable " + sum, nil
+	}
+	return sum, nil
 }
 
 // fileDigest hashes a file, and of a symlink where it leads and the file that is there.

@@ -26,8 +26,10 @@ func (w *work) makeImage(ctx context.Context) error {
 		}
 		w.marks.build = "t-" + sum
 	}
-	// what was built from the same is what the machines run already
-	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) {
+	// what was built from the same is what the machines run already; for a job that forces, the registry is looked at, where
+	// it may have been built anew
+	anew := w.force() && w.seal.meta[metaJob] != string(w.req.Job.ID)
+	if !anew && w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) {
 		w.image = w.seal.image
 		return nil
 	}

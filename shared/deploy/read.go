@@ -12,6 +12,7 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/source"
 )
 
 // readConfig fetches the config tree and finds the app in it.
@@ -114,11 +115,26 @@ func (w *work) readSource(ctx context.Context) error {
 		return fmt.Errorf("fetch source of %s: %w", w.entry.App.Name, err)
 	}
 	if w.code != nil {
-		if w.marks.digests.Source, err = w.code.Digest(w.where, src.Watch...); err != nil { //nolint:contextcheck // it takes none: it reads and ends
+		reads, err := w.reads()
+		if err != nil {
+			return err
+		}
+		if w.marks.digests.Source, err = w.code.DigestOf(reads, src.Watch...); err != nil { //nolint:contextcheck // it takes none: it reads and ends
 			return fmt.Errorf("digest source of %s: %w", w.entry.App.Name, err)
 		}
 	}
 	return w.readFiles()
+}
+
+// reads says which files of the source its build reads.
+func (w *work) reads() (source.Reading, error) {
+	r := source.Reading{Path: w.where, Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile}
+	merged, err := mergedFiles(w.entry)
+	for _, name := range merged {
+		// the build has another ignore file than the source
+		r.All = r.All || strings.HasSuffix(name, ".dockerignore") || name == path.Clean(r.Ignorefile)
+	}
+	return r, err
 }
 
 // sealed reports whether the machines carry the source's commit under the same config, so that its
