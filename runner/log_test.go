@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
-	"github.com/gigurra/flycd/shared/secret"
 )
 
 func openQueue(t *testing.T) *queue.Queue {
@@ -35,7 +35,7 @@ func TestLinesReachRedisInOrder(t *testing.T) {
 	q := openQueue(t)
 	id := job.SaltedID(job.Deploy, "a", "1")
 	var out bytes.Buffer
-	l := &logbook{to: q, id: id, redact: secret.NewRedactor("hunter22"), out: &out}
+	l := &logbook{to: q, id: id, redact: manifest.NewRedactor("hunter22"), out: &out}
 	l.open(t.Context())
 	var want []string
 	for i := range 120 {
@@ -131,7 +131,7 @@ func TestCutLineTellsNoSecret(t *testing.T) {
 	const value = "0123456789-secret-9876543210"
 	for at := longLine - len(value) - 40; at < longLine+40; at++ {
 		var out bytes.Buffer
-		l := &logbook{to: &deaf{}, redact: secret.NewRedactor(value, "hunter22"), out: &out}
+		l := &logbook{to: &deaf{}, redact: manifest.NewRedactor(value, "hunter22"), out: &out}
 		text := strings.Repeat("a", at) + value + strings.Repeat("b", longLine)
 		for len(text) > 0 {
 			n := min(len(text), 1000)
@@ -246,7 +246,7 @@ func TestCancelledJobEnds(t *testing.T) {
 // Broken when: what a program prints clears the screen, sets the title or writes the clipboard of who reads its log, or takes a
 // secret apart with characters that are not seen.
 func TestLogMovesNoTerminal(t *testing.T) {
-	redact := secret.NewRedactor("hunter22", "esc\x1b[1mape22")
+	redact := manifest.NewRedactor("hunter22", "esc\x1b[1mape22")
 	for text, want := range map[string]string{
 		"plain\ttext\nof – lines":                                    "plain\ttext\nof – lines",
 		"\x1b[31mred\x1b[0m":                                         "red",

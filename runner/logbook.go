@@ -12,7 +12,7 @@ import (
 	"unicode"
 
 	"github.com/gigurra/flycd/shared/job"
-	"github.com/gigurra/flycd/shared/secret"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 const (
@@ -40,7 +40,7 @@ type Appender interface {
 type logbook struct {
 	to     Appender
 	id     job.ID
-	redact secret.Redactor
+	redact manifest.Redactor
 	out    io.Writer
 
 	mu      sync.Mutex
@@ -112,7 +112,7 @@ func (l *logbook) add(line string) {
 
 // told is what may be shown of a text that came from elsewhere: without secrets, also those that were written with something
 // between their characters, and without what moves a terminal's cursor or sets its title.
-func told(text string, redact secret.Redactor) string {
+func told(text string, redact manifest.Redactor) string {
 	text = redact.Redact(strings.ToValidUTF8(text, "�"))
 	if !strings.ContainsFunc(text, moves) {
 		return text

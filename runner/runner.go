@@ -11,8 +11,8 @@ import (
 
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
-	"github.com/gigurra/flycd/shared/secret"
 )
 
 const (
@@ -63,9 +63,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s", secret.NewRedactor(r.Secrets...).Redact(err.Error()))
+		return fmt.Errorf("%s", manifest.NewRedactor(r.Secrets...).Redact(err.Error()))
 	}
-	book := &logbook{to: r.Queue, id: r.Job, redact: secret.NewRedactor(r.Secrets...), out: r.Out}
+	book := &logbook{to: r.Queue, id: r.Job, redact: manifest.NewRedactor(r.Secrets...), out: r.Out}
 	book.open(ctx)
 	log := slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: r.Level, ReplaceAttr: withoutTime}))
 	err = r.work(ctx, claim, book, log)
@@ -159,7 +159,7 @@ func RequestOf(c *queue.Claim) deploy.Request {
 
 // finish records the result.
 func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result, log *slog.Logger) error {
-	redact := secret.NewRedactor(r.Secrets...)
+	redact := manifest.NewRedactor(r.Secrets...)
 	res.Detail = told(res.Detail, redact)
 	for _, list := range [][]string{res.Changes, res.Warnings} {
 		for i := range list {
@@ -178,7 +178,7 @@ func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result,
 
 // later gives back a job that is to be done at another time: nothing is counted.
 func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, log *slog.Logger) error {
-	why := told(l.Why, secret.NewRedactor(r.Secrets...))
+	why := told(l.Why, manifest.NewRedactor(r.Secrets...))
 	log.InfoContext(ctx, "later", "until", l.Until.UTC().Format(time.RFC3339), "why", why)
 	back := queue.GiveBack{After: max(time.Until(l.Until), 0) + laterSlack, Detail: why}
 	return r.record(ctx, func(ctx context.Context) error {
@@ -190,7 +190,7 @@ func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, 
 // failed decides what follows an attempt without a result: nothing where the claim is gone; another
 // one on this machine where the wait for it fits the deadline; else the job is given back.
 func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, deadline time.Time) (again bool, err error) {
-	redacted := told(cause.Error(), secret.NewRedactor(r.Secrets...))
+	redacted := told(cause.Error(), manifest.NewRedactor(r.Secrets...))
 	if errors.Is(context.Cause(ctx), errLost) {
 		return false, nil
 	}
@@ -242,7 +242,7 @@ func (r *Runner) ask(ctx context.Context) {
 		next.Wait = 3 * time.Second
 	}
 	if err := next.Ask(context.WithoutCancel(ctx)); err != nil {
-		fmt.Fprintln(r.Out, secret.NewRedactor(append(r.Secrets, next.Token)...).Redact(err.Error()))
+		fmt.Fprintln(r.Out, manifest.NewRedactor(append(r.Secrets, next.Token)...).Redact(err.Error()))
 	}
 }
 
