@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
@@ -281,5 +282,15 @@ func TestFullLogKeepsBeginningsOfLines(t *testing.T) {
 	}
 	if short := d.lines[len(d.lines)-2]; short != strings.Repeat("é", shortLine/2)+"…" {
 		t.Errorf("a further line is %d bytes long", len(short))
+	}
+}
+
+func TestLongDetailKeepsBeginningAndEnd(t *testing.T) {
+	if text := strings.Repeat("é", longDetail/2); shortened(text) != text {
+		t.Error("a detail that fits is shortened")
+	}
+	got := shortened("the beginning" + strings.Repeat("é", longDetail) + "the end")
+	if len(got) > longDetail+len("\n…\n") || !strings.HasPrefix(got, "the beginning") || !strings.HasSuffix(got, "the end") || !utf8.ValidString(got) {
+		t.Errorf("a long detail is told in %d bytes: %s…%s", len(got), got[:20], got[len(got)-20:])
 	}
 }

@@ -126,6 +126,18 @@ func told(text string, redact manifest.Redactor) string {
 	return redact.Redact(strings.Map(still, escapes.ReplaceAllString(text, "")))
 }
 
+// longDetail is the most that is recorded of why a job ended as it did.
+const longDetail = 32 << 10
+
+// shortened keeps the beginning, which says what failed, and the end, which shows it.
+func shortened(detail string) string {
+	if len(detail) <= longDetail {
+		return detail
+	}
+	head, tail := detail[:longDetail/2], detail[len(detail)-longDetail/2:]
+	return strings.ToValidUTF8(head, "") + "\n…\n" + strings.ToValidUTF8(tail, "")
+}
+
 // escapes are the sequences that terminals obey: of control, of the operating system, and short ones.
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*[0-~])`)
 

@@ -160,7 +160,7 @@ func RequestOf(c *queue.Claim) deploy.Request {
 // finish records the result.
 func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result, log *slog.Logger) error {
 	redact := manifest.NewRedactor(r.Secrets...)
-	res.Detail = told(res.Detail, redact)
+	res.Detail = shortened(told(res.Detail, redact))
 	for _, list := range [][]string{res.Changes, res.Warnings} {
 		for i := range list {
 			list[i] = told(list[i], redact)

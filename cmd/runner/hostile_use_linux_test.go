@@ -52,7 +52,7 @@ func TestForkBombEndsInItsStepAndTheNextJobIsWell(t *testing.T) {
 
 func TestMemoryBombIsRejectedWithItsLimitAndTheNextJobIsWell(t *testing.T) {
 	b := newBuilds(t)
-	res := b.hostile("RUN head -c 2000m /dev/zero | tail\n", "", "FLYCD_BUILD_MEMORY=256m")
+	res := b.hostile("RUN dd if=/dev/zero of=/dev/null bs=1000M count=1\n", "", "FLYCD_BUILD_MEMORY=256m")
 	b.rejected(res, "out of memory", "FLYCD_BUILD_MEMORY", "FLYCD_RUNNER_SIZE", "limit of 256MiB")
 	b.well("web")
 }
@@ -125,4 +125,19 @@ func TestGarbageInTheLogIsInert(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A Dockerfile with lines of megabytes is told in part, as are the last lines of its steps.
+func TestWhatIsToldOfAFailureIsBounded(t *testing.T) {
+	b := newBuilds(t)
+	endless := b.hostile("# "+strings.Repeat("x", 1<<20)+"\n", "")
+	b.rejected(endless, "Dockerfile:")
+	failing := b.hostile("RUN : "+strings.Repeat("y", 60<<10)+"; for i in 1 2 3; do head -c 1000000 /dev/zero | /bin/busybox tr '\\0' z; echo; done; false\n", "")
+	b.rejected(failing, "exit code 1", "zzzz")
+	for what, res := range map[string]took{"a Dockerfile that is not read": endless, "a step": failing} {
+		if n := len(res.Result.Detail); n > 16<<10 {
+			t.Errorf("%d bytes are told of %s", n, what)
+		}
+	}
+	b.well("web")
 }

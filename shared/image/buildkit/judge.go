@@ -118,7 +118,7 @@ func (f failure) told(st *step) string {
 	if !errors.As(f.err, &exit) || st == nil {
 		return f.where() + f.message() + f.source()
 	}
-	return fmt.Sprintf("%s%s ended with exit code %d%s%s", f.where(), numbering.ReplaceAllString(st.name, ""), exit.ExitCode, f.last(), f.source())
+	return fmt.Sprintf("%s%s ended with exit code %d%s%s", f.where(), short(numbering.ReplaceAllString(st.name, "")), exit.ExitCode, f.last(), f.source())
 }
 
 var (
@@ -152,7 +152,20 @@ func (f failure) source() string {
 	if text.Len() == 0 {
 		return ""
 	}
-	return "\n" + strings.TrimRight(text.String(), "\n")
+	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	for i := range lines {
+		lines[i] = short(lines[i])
+	}
+	return "\n" + strings.Join(lines, "\n")
+}
+
+// short cuts a line of a Dockerfile that nobody reads to its end.
+func short(line string) string {
+	const most = 500
+	if len(line) <= most {
+		return line
+	}
+	return strings.ToValidUTF8(line[:most], "") + "…"
 }
 
 // last gives what the step printed last that failed, or that was cut off.
