@@ -38,7 +38,7 @@ func TestImageIsBuiltPushedAndDeployedByItsDigest(t *testing.T) {
 		t.Errorf("the image has %v", files)
 	}
 	lines := b.log(res.Job.ID)
-	if !strings.Contains(lines, "***") || !strings.Contains(lines, "COPY says /says") {
+	if !strings.Contains(lines, "[secret]") || !strings.Contains(lines, "COPY says /says") {
 		t.Errorf("the job's log lacks the build:\n%s", lines)
 	}
 	for where, text := range map[string]string{"log": lines, "output": res.said, "result": fmt.Sprint(res.Result)} {

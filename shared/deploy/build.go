@@ -9,14 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
-	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -101,30 +99,13 @@ func (w *work) build(ctx context.Context, req image.Request) (image.Reference, e
 		}
 	}
 	w.log.InfoContext(ctx, "building", "tag", req.Tag)
-	// a step may print what it was given
-	redact := redactorOf(req)
-	log := redact.Writer(req.Log)
-	defer func() { w.discard(ctx, log.Close()) }()
-	req.Log = log
 	ctx, cancel := withinAttempt(ctx)
 	defer cancel()
 	ref, err := w.builder().Build(ctx, req)
 	if err != nil {
-		return image.Reference{}, fmt.Errorf("build image of %s: %w", app.Name, redact.Error(err))
+		return image.Reference{}, fmt.Errorf("build image of %s: %w", app.Name, err)
 	}
 	return ref, nil
-}
-
-// redactorOf knows what the steps of a build are given. A key of several lines is also known by its lines.
-func redactorOf(req image.Request) secret.Redactor {
-	var values []string
-	for _, given := range []map[string]manifest.Secret{req.Secrets, req.SSH} {
-		for _, value := range given {
-			values = append(values, value.Reveal())
-			values = append(values, strings.Split(value.Reveal(), "\n")...)
-		}
-	}
-	return secret.NewRedactor(values...)
 }
 
 // withinAttempt ends a build a little before its attempt ends. So it is a failed attempt, of which there are few: one that

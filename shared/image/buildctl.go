@@ -54,7 +54,7 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 		return Reference{}, err
 	}
 	p := program{
-		path: binary, args: c.args(b.Addr), log: req.Log, masked: masks(req.Secrets),
+		path: binary, args: c.args(b.Addr), log: req.Log, redact: req.Redactor(),
 		// what this process was given for itself, the login's password among it, is none of buildctl's business
 		env: append(c.secretEnv(), "DOCKER_CONFIG="+private), hides: []string{"FLY", "REDIS_", epochArg},
 	}

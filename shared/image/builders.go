@@ -63,6 +63,18 @@ func (r Request) Check(registry string) (string, error) {
 	return imageName, r.checkFiles(imageName)
 }
 
+// Redactor knows what the steps of the request are given, and may print. Every Builder puts through it what a build says, in its log
+// and in an error.
+func (r Request) Redactor() manifest.Redactor {
+	var values []string
+	for _, given := range []map[string]manifest.Secret{r.Secrets, r.SSH} {
+		for _, s := range given {
+			values = append(values, s.Reveal())
+		}
+	}
+	return manifest.NewRedactor(values...)
+}
+
 // checkFiles looks for the files that a request names inside its folder.
 func (r Request) checkFiles(imageName string) error {
 	root, err := os.OpenRoot(r.Dir)

@@ -87,7 +87,7 @@ RUN --mount=type=secret,id=TOKEN ["/step","show","/run/secrets/TOKEN"]
 			t.Errorf("the secret is in %s:\n%s", where, text)
 		}
 	}
-	if !strings.Contains(log.String(), "it says ***") {
+	if !strings.Contains(log.String(), "it says [secret]") {
 		t.Errorf("the log does not hide what the step showed:\n%s", &log)
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {

@@ -61,7 +61,7 @@ func (f Flyctl) Build(ctx context.Context, req Request) (Reference, error) {
 	if req.Cache != "" {
 		note(req, "build.cache is left out: Fly's remote builders keep a cache of their own")
 	}
-	p := program{path: binary, args: f.args(req, config), env: f.env(), dir: req.Dir, log: req.Log}
+	p := program{path: binary, args: f.args(req, config), env: f.env(), dir: req.Dir, log: req.Log, redact: f.redactor()}
 	if err := p.run(ctx); err != nil {
 		return Reference{}, judge("build "+imageName, err)
 	}
@@ -169,6 +169,12 @@ func (f Flyctl) args(req Request, config string) []string {
 		args = append(args, "--no-cache")
 	}
 	return args
+}
+
+// redactor knows what flyctl is given. Of a build's secrets it gets none.
+func (f Flyctl) redactor() manifest.Redactor {
+	hub, _ := loginFor(f.Images.Logins, dockerHub)
+	return manifest.NewRedactor(f.Token.Reveal(), hub.Password.Reveal())
 }
 
 func (f Flyctl) env() []string {

@@ -1,14 +1,13 @@
 package image
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -30,8 +29,8 @@ type program struct {
 	hides []string
 	dir   string
 	log   io.Writer
-	// masked are values that are not shown, whatever prints them.
-	masked []string
+	// redact knows what is not shown, whatever prints it.
+	redact manifest.Redactor
 }
 
 // failure is a program that ended with a code that is not zero.
@@ -45,14 +44,16 @@ func (f *failure) Error() string { return f.err.Error() }
 // run starts the program and waits. On cancellation it asks the program to stop before it ends it.
 // What the program prints goes to the log, and its last lines into the failure.
 func (p program) run(ctx context.Context) error {
-	kept := &lastLines{to: p.log, masks: p.masked}
+	kept := &lastLines{to: p.log}
+	said := p.redact.Writer(kept)
 	cmd := exec.CommandContext(ctx, p.path, p.args...) //nolint:gosec // the arguments are made by this package
 	cmd.Env = append(slices.DeleteFunc(cmd.Environ(), p.hidden), p.env...)
 	cmd.Dir = p.dir
-	cmd.Stdout, cmd.Stderr = kept, kept
+	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
 	err := cmd.Run()
+	_ = said.Close() // lastLines takes everything
 	kept.end()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -71,97 +72,43 @@ func (p program) hidden(variable string) bool {
 
 // lastLines hands on what is printed and keeps the last lines of it.
 type lastLines struct {
-	mu    sync.Mutex
 	to    io.Writer
-	masks []string
-	part  string
+	part  []byte
 	lines []string
 }
 
-const (
-	longestLine = 2000
-	// longestPart is how long a line may become before it is handed on in parts.
-	longestPart = 64 << 10
-)
+// longestLine is what is kept of a line.
+const longestLine = 2000
 
-// Write implements io.Writer. Lines are handed on when they are whole, so that no value which is not to be shown gets by in two parts. A
-// log that fails does not fail the build.
+// Write implements io.Writer. A log that fails does not fail the build.
 func (l *lastLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.part += string(b)
-	if last := strings.LastIndexByte(l.part, '\n'); last >= 0 {
-		l.hand(l.part[:last+1])
-		l.part = l.part[last+1:]
+	if l.to != nil {
+		_, _ = l.to.Write(b)
 	}
-	if len(l.part) > longestPart {
-		// what stays may be the beginning of a value
-		text := l.mask(l.part)
-		stay := len(text) - l.longestMask()
-		l.hand(text[:stay] + "\n")
-		l.part = text[stay:]
+	for line := range bytes.Lines(b) {
+		l.part = append(l.part, line...)
+		if bytes.HasSuffix(line, []byte("\n")) {
+			l.keep()
+		}
 	}
+	l.part = l.part[:min(len(l.part), longestLine)]
 	return len(b), nil
 }
 
-// end hands on what no line end followed.
+// end ends the last line where the program did not.
 func (l *lastLines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.part != "" {
-		l.hand(l.part + "\n")
-		l.part = ""
+	if len(l.part) > 0 {
+		_, _ = l.Write([]byte("\n"))
 	}
 }
 
-func (l *lastLines) mask(text string) string {
-	for _, m := range l.masks {
-		text = strings.ReplaceAll(text, m, "***")
-	}
-	return text
-}
-
-// longestMask relies on masks being sorted.
-func (l *lastLines) longestMask() int {
-	if len(l.masks) == 0 {
-		return 0
-	}
-	return len(l.masks[0])
-}
-
-func (l *lastLines) hand(text string) {
-	text = l.mask(text)
-	if l.to != nil {
-		_, _ = io.WriteString(l.to, text)
-	}
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			l.lines = append(l.lines, line[:min(len(line), longestLine)])
-		}
+func (l *lastLines) keep() {
+	if line := strings.TrimSpace(string(l.part)); line != "" {
+		l.lines = append(l.lines, line[:min(len(line), longestLine)])
 	}
 	l.lines = l.lines[max(0, len(l.lines)-keptLines):]
+	l.part = l.part[:0]
 }
 
 // String gives the last lines.
-func (l *lastLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines, "\n")
-}
-
-// shortestMask is the length from which a value is hidden: hiding shorter ones would make a log unreadable, and tell them too.
-const shortestMask = 6
-
-// masks are the lines of secret values, the longest first, so that none hides a part of another only.
-func masks(secrets map[string]manifest.Secret) []string {
-	var out []string
-	for _, s := range secrets {
-		for line := range strings.Lines(s.Reveal()) {
-			if line = strings.TrimSpace(line); len(line) >= shortestMask {
-				out = append(out, line)
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	return out
-}
+func (l *lastLines) String() string { return strings.Join(l.lines, "\n") }

@@ -74,7 +74,7 @@ func (b *Builder) Build(ctx context.Context, req image.Request) (image.Reference
 	made, err := d.build(ctx, task{name: name, req: req, logins: b.Logins}, f.seen)
 	if err != nil {
 		f.err = err
-		err = f.judge(ctx)
+		err = f.seen.redact.Error(f.judge(ctx))
 		if !d.well() {
 			b.log().WarnContext(ctx, "buildkitd given up", "error", d.box.Err(), "said", d.said.String())
 		}

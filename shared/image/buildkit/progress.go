@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/client"
 	solver "github.com/moby/buildkit/solver/errdefs"
@@ -14,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 const (
@@ -21,20 +23,23 @@ const (
 	longestLine = 2000
 )
 
-// progress prints what a build does, as it does it, and remembers what the failing step said.
+// progress prints what a build does, as it does it, and remembers what the failing step said. Neither tells a secret.
 type progress struct {
-	to    io.Writer
-	hide  *strings.Replacer
-	steps map[digest.Digest]*step
-	order []digest.Digest
+	to     io.Writer
+	redact manifest.Redactor
+	steps  map[digest.Digest]*step
+	order  []digest.Digest
 }
 
 // step is a vertex of a build's graph, by the name that people know it under.
 type step struct {
 	name, failed string
 	begun, ended bool
-	lines        [][]byte
-	part         []byte
+	// says takes what the step prints, in any pieces; whole is what of it may be shown.
+	says  io.WriteCloser
+	whole bytes.Buffer
+	lines [][]byte
+	part  []byte
 }
 
 func newProgress(req image.Request) *progress {
@@ -42,33 +47,17 @@ func newProgress(req image.Request) *progress {
 	if to == nil {
 		to = io.Discard
 	}
-	return &progress{to: to, hide: hiding(req), steps: map[digest.Digest]*step{}}
-}
-
-// shortestHidden is below what a secret is, and above what would hide half of a log.
-const shortestHidden = 6
-
-// hiding puts stars for the values of secrets and for their lines. It is for the step that shows them by mistake (a trace of
-// a shell, a client that repeats its token); a step that wants to tell a secret can.
-func hiding(req image.Request) *strings.Replacer {
-	var pairs []string
-	for _, v := range req.Secrets {
-		for _, part := range append(strings.Split(v.Reveal(), "\n"), v.Reveal()) {
-			if part = strings.TrimSpace(part); len(part) >= shortestHidden {
-				pairs = append(pairs, part, "***")
-			}
-		}
-	}
-	return strings.NewReplacer(pairs...)
+	return &progress{to: to, redact: req.Redactor(), steps: map[digest.Digest]*step{}}
 }
 
 // follow prints until the states end. It goes on when the build is cancelled: who sends them waits for it.
 func (p *progress) follow(ctx context.Context, states <-chan *client.SolveStatus) {
 	shown := make(chan *client.SolveStatus)
 	done := make(chan struct{})
+	to := p.redact.Writer(p.to)
 	go func() {
 		defer close(done)
-		display, err := progressui.NewDisplay(p.to, progressui.PlainMode)
+		display, err := progressui.NewDisplay(to, progressui.PlainMode)
 		if err == nil {
 			_, err = display.UpdateFrom(context.WithoutCancel(ctx), shown)
 		}
@@ -82,8 +71,10 @@ func (p *progress) follow(ctx context.Context, states <-chan *client.SolveStatus
 		p.remember(s)
 		shown <- s
 	}
+	shown <- &client.SolveStatus{Logs: p.rest()}
 	close(shown)
 	<-done
+	_ = to.Close() // a log that fails does not fail the build
 }
 
 func (p *progress) remember(s *client.SolveStatus) {
@@ -95,10 +86,27 @@ func (p *progress) remember(s *client.SolveStatus) {
 		st.name, st.failed = v.Name, v.Error
 		st.begun, st.ended = st.begun || v.Started != nil, v.Completed != nil
 	}
-	for _, l := range s.Logs {
-		l.Data = []byte(p.hide.Replace(string(l.Data)))
-		p.step(l.Vertex).add(l.Data)
+	said := s.Logs
+	s.Logs = nil
+	for _, l := range said {
+		if l.Data = p.step(l.Vertex).say(l.Data); len(l.Data) > 0 {
+			s.Logs = append(s.Logs, l)
+		}
 	}
+	for _, v := range s.Vertexes {
+		if v.Completed != nil {
+			s.Logs = append(s.Logs, p.step(v.Digest).end(v.Digest, *v.Completed)...)
+		}
+	}
+}
+
+// rest is what steps printed last that never ended.
+func (p *progress) rest() []*client.VertexLog {
+	var logs []*client.VertexLog
+	for _, d := range p.order {
+		logs = append(logs, p.steps[d].end(d, time.Now())...)
+	}
+	return logs
 }
 
 func (p *progress) step(d digest.Digest) *step {
@@ -106,9 +114,35 @@ func (p *progress) step(d digest.Digest) *step {
 		return st
 	}
 	st := &step{}
+	st.says = p.redact.Writer(&st.whole)
 	p.steps[d] = st
 	p.order = append(p.order, d)
 	return st
+}
+
+// say takes what the step prints and gives what may be shown of it by now: the lines that are whole, since a
+// secret may come in pieces.
+func (s *step) say(text []byte) []byte {
+	_, _ = s.says.Write(text) // a buffer takes everything
+	return s.show()
+}
+
+// end gives what the step printed last, where no end of a line followed.
+func (s *step) end(d digest.Digest, at time.Time) []*client.VertexLog {
+	_ = s.says.Close() // as above
+	text := s.show()
+	if len(text) == 0 {
+		return nil
+	}
+	return []*client.VertexLog{{Vertex: d, Stream: 1, Data: text, Timestamp: at}}
+}
+
+// show takes over what may be shown.
+func (s *step) show() []byte {
+	text := slices.Clone(s.whole.Bytes())
+	s.whole.Reset()
+	s.add(text)
+	return text
 }
 
 func (s *step) add(text []byte) {

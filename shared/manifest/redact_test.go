@@ -1,4 +1,4 @@
-package secret_test
+package manifest_test
 
 import (
 	"bytes"
@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"github.com/gigurra/flycd/shared/job"
-	"github.com/gigurra/flycd/shared/secret"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 func TestNoSecretIsTold(t *testing.T) {
-	r := secret.NewRedactor("redis://user:pass%20word1@host:6379", "FlyV1 fm2_abcdefgh,fm2_zyxwvuts", "", "ab")
+	r := manifest.NewRedactor("redis://user:pass%20word1@host:6379", "FlyV1 fm2_abcdefgh,fm2_zyxwvuts", "", "ab")
 	for _, text := range []string{
 		"dial redis://user:pass%20word1@host:6379", "password pass word1", "Bearer fm2_abcdefgh", "fm2_zyxwvuts",
 		"pass+word1", "pass%20word1", "Zm0yX2FiY2RlZmdo",
@@ -27,7 +27,7 @@ func TestNoSecretIsTold(t *testing.T) {
 	if got := r.Redact("about ab and abc"); got != "about ab and abc" {
 		t.Errorf("what is too short to be a secret was taken out: %q", got)
 	}
-	if got := (secret.Redactor{}).Redact("plain"); got != "plain" {
+	if got := (manifest.Redactor{}).Redact("plain"); got != "plain" {
 		t.Errorf("the zero redactor gives %q", got)
 	}
 }
@@ -37,7 +37,7 @@ func TestWriterFindsAValueInPieces(t *testing.T) {
 	const value = "0123456789-value"
 	for at := range len(value) {
 		var out bytes.Buffer
-		w := secret.NewRedactor(value, "hunter22").Writer(&out)
+		w := manifest.NewRedactor(value, "hunter22").Writer(&out)
 		for _, piece := range []string{"step 1\nit says " + value[:at], value[at:] + " and goes on", "\nno end " + value} {
 			if _, err := io.WriteString(w, piece); err != nil {
 				t.Fatal(err)
@@ -59,7 +59,7 @@ func TestWriterHandsOnALineWithoutEnd(t *testing.T) {
 	want := strings.ReplaceAll(text, value, "[secret]")
 	for piece := 990; piece < 1040; piece++ {
 		var out bytes.Buffer
-		w := secret.NewRedactor(value).Writer(&out)
+		w := manifest.NewRedactor(value).Writer(&out)
 		for rest := text; rest != ""; {
 			n := min(len(rest), piece)
 			if _, err := io.WriteString(w, rest[:n]); err != nil {
@@ -79,8 +79,33 @@ func TestWriterHandsOnALineWithoutEnd(t *testing.T) {
 	}
 }
 
+// Broken when: only the whole of a key is known, of which a writer never sees more than a line.
+func TestLinesOfAValueAreTakenOutToo(t *testing.T) {
+	r := manifest.NewRedactor("line-one\r\n  line-two of hunter22\nxy\n", "hunter22-secret")
+	for text, want := range map[string]string{
+		"a line-one\nb":                      "a [secret]\nb",
+		"  line-two of hunter22":             "[secret]",
+		"line-two of hunter22, xy":           "[secret], xy",
+		"its word hunter22":                  "its word [secret]",
+		"the longest first: hunter22-secret": "the longest first: [secret]",
+	} {
+		if got := r.Redact(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Broken when: the mark itself is taken for a value.
+func TestRedactingAgainChangesNothing(t *testing.T) {
+	r := manifest.NewRedactor("secret", "[secret")
+	once := r.Redact("a secret and [secret")
+	if want := "a [secret] and [secret]"; once != want || r.Redact(once) != want {
+		t.Errorf("%q and %q, want %q", once, r.Redact(once), want)
+	}
+}
+
 func TestErrorWithoutItsValuesIsStillThatError(t *testing.T) {
-	err := secret.NewRedactor("hunter22").Error(job.Rejectf("step printed hunter22"))
+	err := manifest.NewRedactor("hunter22").Error(job.Rejectf("step printed hunter22"))
 	if !errors.Is(err, job.ErrRejected) || strings.Contains(err.Error(), "hunter22") {
 		t.Errorf("error = %v", err)
 	}
