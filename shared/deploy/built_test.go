@@ -237,6 +237,25 @@ func TestForceTakesTheImageThatTheRegistryHasNow(t *testing.T) {
 	if forced.Image == first.Image {
 		t.Errorf("still %s", forced.Image)
 	}
+	b.deployer.Builder = nil
+	if again := b.deploy("shop", tree, func(r *deploy.Request) { r.Force = true }); again.Outcome != job.Updated || again.Image != forced.Image {
+		t.Errorf("where nothing builds, the image that runs is %s: %s %s", forced.Image, again.Outcome, again.Image)
+	}
+}
+
+// Broken when: --no-cache and force together take the image that the machines run, and so never build it again.
+func TestForceWithoutCacheBuildsAgain(t *testing.T) {
+	b, tree, plan := unbuildable(t)
+	b.Image(strings.TrimPrefix(plan(nil), b.Registry+"/"))
+	b.expect(b.deploy("shop", tree, nil), job.Created)
+	text := "app: shop\norg: personal\nprimary_region: ams\nsource: {type: git, repo: \"" + b.GitURL + "/code.git\"}\ndeploy_params: [--no-cache]\n"
+	b.Repo("config").Commit(map[string]string{"app.yaml": text})
+	b.expect(b.deploy("shop", tree, nil), job.Updated)
+	res := b.deploy("shop", tree, func(r *deploy.Request) { r.Force = true })
+	b.expect(res, job.Rejected)
+	if !strings.Contains(res.Detail, "buildctl") {
+		t.Errorf("no build was tried: %s", res.Detail)
+	}
 }
 
 // Broken when: a build that outlasts its attempt is a lost attempt, of which there are many.

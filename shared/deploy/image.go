@@ -26,12 +26,9 @@ func (w *work) makeImage(ctx context.Context) error {
 		}
 		w.marks.build = "t-" + sum
 	}
-	// what was built from the same is what the machines run already; for a job that forces, the registry is looked at, where
-	// it may have been built anew
-	anew := w.force() && w.seal.meta[metaJob] != string(w.req.Job.ID)
-	if !anew && w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) {
-		w.image = w.seal.image
-		return nil
+	// what was built from the same is what the machines run already
+	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) && (w.dry || !w.rebuilds()) {
+		return w.runAgain(ctx)
 	}
 	if w.dry {
 		return w.foresee(ctx)
@@ -39,6 +36,31 @@ func (w *work) makeImage(ctx context.Context) error {
 	ref, err := w.buildOnce(ctx)
 	w.image = ref.String()
 	return err
+}
+
+// anew reports whether the job forces, and has not deployed yet.
+func (w *work) anew() bool { return w.force() && w.seal.meta[metaJob] != string(w.req.Job.ID) }
+
+// rebuilds reports whether an image is built that is there already.
+func (w *work) rebuilds() bool { return w.flags.noCache && w.anew() }
+
+// runAgain takes the image that the machines run. A job that forces takes the one that the registry has under the same
+// tag, as somebody may have built it anew.
+func (w *work) runAgain(ctx context.Context) error {
+	w.image = w.seal.image
+	if !w.anew() {
+		return nil
+	}
+	ref, there, err := w.builder().Built(ctx, w.request())
+	switch {
+	case interrupted(ctx) != nil:
+		return interrupted(ctx)
+	case err != nil:
+		w.warnings = append(w.warnings, fmt.Sprintf("whether the image was built anew is not known, and the one that runs is taken: %v", err))
+	case there:
+		w.image = ref.String()
+	}
+	return nil
 }
 
 // takeImage finds the image that the manifest names, or its policy chooses.
@@ -126,7 +148,7 @@ func (w *work) buildOnce(ctx context.Context) (image.Reference, error) {
 // look asks the registry for the image. What the registry denies to show may still be pushed, and else the
 // push says why not.
 func (w *work) look(ctx context.Context, req image.Request) (image.Reference, bool, error) {
-	if w.flags.noCache && w.force() {
+	if w.rebuilds() {
 		return image.Reference{}, false, nil
 	}
 	ref, there, err := w.builder().Built(ctx, req)

@@ -93,7 +93,7 @@ func (w *work) readSource(ctx context.Context) error {
 	var err error
 	switch src.Type {
 	case "git":
-		if w.sealed() {
+		if w.sealed() && !w.rebuilds() {
 			w.marks.digests.Source, w.marks.build = w.seal.meta[metaSourceDigest], w.seal.meta[metaBuild]
 			return nil
 		}
