@@ -68,7 +68,10 @@ func (c *Client) Context(ctx context.Context, spec ContextSpec) (_ *Context, err
 		return nil, fmt.Errorf("open folder for build: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // nothing is buffered
-	b := &copier{ctx: ctx, to: root, limits: c.Limits.withDefaults()}
+	if err := root.Chmod(".", 0o755); err != nil {
+		return nil, fmt.Errorf("make folder for build: %w", err)
+	}
+	b := &copier{ctx: ctx, to: root, limits: c.Limits.withDefaults(), opened: map[string]bool{}}
 	if err := b.build(spec); err != nil {
 		return nil, err
 	}
@@ -83,6 +86,8 @@ type copier struct {
 	bytes  int64
 	count  int
 	links  []string
+	// opened are the folders that have their mode.
+	opened map[string]bool
 }
 
 func (b *copier) build(spec ContextSpec) error {
@@ -226,9 +231,24 @@ func (b *copier) clear(rel string) error {
 		if err := b.to.MkdirAll(dir, 0o755); err != nil {
 			return job.Rejectf("%s cannot be written: a file or symlink is in the place of its folder: %w", rel, err)
 		}
+		if err := b.open(dir); err != nil {
+			return err
+		}
 	}
 	if err := b.to.RemoveAll(rel); err != nil {
 		return fmt.Errorf("replace %s: %w", rel, err)
+	}
+	return nil
+}
+
+// open gives a folder and those above it their mode whatever the process's umask is: an image has the modes of what it is
+// built from, and is to be the same wherever that is.
+func (b *copier) open(dir string) error {
+	for ; dir != "." && !b.opened[dir]; dir = path.Dir(dir) {
+		if err := b.to.Chmod(dir, 0o755); err != nil {
+			return fmt.Errorf("make folder %s: %w", dir, err)
+		}
+		b.opened[dir] = true
 	}
 	return nil
 }
@@ -245,6 +265,9 @@ func (b *copier) put(rel string, mode fs.FileMode, in io.Reader) (err error) {
 	left := b.limits.Bytes - b.bytes
 	n, err := io.Copy(out, io.LimitReader(in, left+1))
 	b.bytes += n
+	if err == nil {
+		err = out.Chmod(mode)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("write %s: %w", rel, err)
