@@ -262,7 +262,7 @@ func TestForceWithoutCacheBuildsAgain(t *testing.T) {
 func TestBuildThatOutlastsItsAttemptIsAFailedOne(t *testing.T) {
 	b, tree, _ := unbuildable(t)
 	stuck := filepath.Join(t.TempDir(), "buildctl")
-	if err := os.WriteFile(stuck, []byte("#!/bin/sh\nexec sleep 600\n"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(stuck, []byte("#!/bin/sh\nexec sleep 600\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	b.deployer.Builder = image.Buildctl{Path: stuck, Registry: b.Registry}
