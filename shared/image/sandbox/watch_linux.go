@@ -123,6 +123,9 @@ func watchDisk(dir string, limit int64) (*disk, error) {
 		return nil, fmt.Errorf("%w: only %s are free on the disk of %s, and %s are always left to the machine; give it a larger disk",
 			ErrUnavailable, human(free), dir, human(d.reserve))
 	}
+	if crowded(dir) {
+		return nil, fmt.Errorf("%w: the disk of %s has room for few more files, however small; remove some", ErrUnavailable, dir)
+	}
 	if d.limit == 0 {
 		d.limit = free - d.reserve
 	}
@@ -141,6 +144,10 @@ func (d *disk) full() error {
 	if free < d.reserve {
 		return fmt.Errorf("%w: the build filled the disk to the last %s, which are kept for the machine; "+
 			"build with less, or give the runner a larger disk", ErrDisk, human(d.reserve))
+	}
+	if crowded(d.dir) {
+		return fmt.Errorf("%w: the build made so many files that the disk has room for few more, however small; "+
+			"build with fewer, or give the runner a larger disk", ErrDisk)
 	}
 	if d.counted+d.base-free <= d.limit && time.Now().Before(d.again) {
 		return nil
@@ -161,6 +168,13 @@ func (d *disk) count(free int64) error {
 	d.counted, d.base = used, free
 	d.again = time.Now().Add(max(2*time.Second, 20*time.Since(begin)))
 	return nil
+}
+
+// crowded tells whether the disk of dir is about to run out of inodes, which many empty files use up. Not every file system
+// has a number of them.
+func crowded(dir string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(dir, &s) == nil && s.Files > 0 && s.Ffree < s.Files/32
 }
 
 // space tells what is free on the disk of dir for root and how large it is, in bytes.
