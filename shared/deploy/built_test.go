@@ -276,3 +276,17 @@ func TestBuildThatOutlastsItsAttemptIsAFailedOne(t *testing.T) {
 		t.Error("the attempt ended before the build")
 	}
 }
+
+// Broken when: an image stays in a repository that the manifest does not name any more, which may be about to go.
+func TestImageIsWhereTheManifestSaysNow(t *testing.T) {
+	b := newBench(t, flysim.Options{})
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"app.yaml": local, "src/Dockerfile": "FROM scratch\n"})
+	b.expect(b.deploy("shop", job.Config{Repo: dir}, nil), job.Created)
+	write(t, dir, map[string]string{"app.yaml": local + "image: {repository: ghcr.io/acme/shop}\n"})
+	res := b.deploy("shop", job.Config{Repo: dir}, nil)
+	b.expect(res, job.Updated)
+	if !strings.HasPrefix(res.Image, "ghcr.io/acme/shop:t-") {
+		t.Errorf("the image is still %s", res.Image)
+	}
+}

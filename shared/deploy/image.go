@@ -27,7 +27,7 @@ func (w *work) makeImage(ctx context.Context) error {
 		w.marks.build = "t-" + sum
 	}
 	// what was built from the same is what the machines run already
-	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.marks.build) && (w.dry || !w.rebuilds()) {
+	if w.marks.build == w.seal.meta[metaBuild] && w.seal.runs(w.repository(), w.marks.build) && (w.dry || !w.rebuilds()) {
 		return w.runAgain(ctx)
 	}
 	if w.dry {

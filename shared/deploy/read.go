@@ -143,7 +143,7 @@ func (w *work) sealed() bool {
 	m := w.seal.meta
 	return m[metaSourceCommit] != "" && m[metaSourceCommit] == w.sourceAt.Hash &&
 		m[metaConfigDigest] == w.marks.digests.Config && m[metaSourceDigest] != "" &&
-		w.seal.runs(m[metaBuild]) && len(machine.FilesOf(w.entry.App)) == 0
+		w.seal.runs(w.repository(), m[metaBuild]) && len(machine.FilesOf(w.entry.App)) == 0
 }
 
 // readFiles reads what the manifest names: from the source after merge_cfg, else from the config

@@ -53,10 +53,10 @@ func sealOf(o plan.Observed) seal {
 	return s
 }
 
-// runs reports whether the machines run the image of that build, by digest. Somebody may have given
-// them another one, and left the metadata.
-func (s seal) runs(build string) bool {
-	return build != "" && strings.Contains(s.image, ":"+build+"@")
+// runs reports whether the machines run the image of that build, by digest, from that repository. Somebody may have
+// given them another one, and left the metadata; and an image is to be where the manifest says now.
+func (s seal) runs(repository, build string) bool {
+	return build != "" && strings.HasPrefix(s.image, repository+":"+build+"@")
 }
 
 // mark is what a deploy is about to write into the machines.
