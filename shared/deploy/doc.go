@@ -32,6 +32,11 @@
 // are fetched only to build. What another job is just building (Turns), which is waited for. Only then is a
 // folder made and handed to the builder. Machines run digests, whatever a tag means later.
 //
+// Not in the hash are the values of a build's secrets and what a base image's tag stands for: other ones alone build
+// nothing. Who wants a new base image pins it by digest and changes that, or builds anew (flycd build --push --no-cache) and
+// forces a deploy, which takes what the registry has under the tag now. Apps that share a repository therefore trust
+// each other: a step can put what a secret of its own app says into the image that the other one finds.
+//
 // An image that the manifest names is chosen by its policy at every deploy, and copied into the app's own
 // repository where Fly could not pull it. What steps of a build are given (build.secrets, build.ssh) is resolved for the
 // build alone, and taken out of everything that it prints.
