@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 )
@@ -45,9 +46,9 @@ func TestBackendIsTheOneThatTheRequestNeeds(t *testing.T) {
 		req := image.Request{App: "web", Backend: c.backend, Buildpacks: c.packs}
 		got, err := c.have.For(req)
 		if says, rejected := c.want.(string); rejected {
-			wantRejected(t, err, says)
+			imagetest.WantRejected(t, err, says)
 			_, err := c.have.Build(t.Context(), req)
-			wantRejected(t, err, says)
+			imagetest.WantRejected(t, err, says)
 			continue
 		}
 		if diff := cmp.Diff(c.want, any(got), cmp.AllowUnexported(manifest.Secret{})); err != nil || diff != "" {
@@ -55,7 +56,7 @@ func TestBackendIsTheOneThatTheRequestNeeds(t *testing.T) {
 		}
 	}
 	_, err := image.Backends{}.Build(t.Context(), image.Request{App: "web"})
-	wantRejected(t, err, "no builder is set up")
+	imagetest.WantRejected(t, err, "no builder is set up")
 }
 
 // flyctl writes a program that stands for flyctl: it writes down what it is started with and its fly.toml.
@@ -114,7 +115,7 @@ func TestFlyctlRejectsWhatItCannotDo(t *testing.T) {
 		req := asked(t, files)
 		change(&req)
 		_, err := f.Build(t.Context(), req)
-		wantRejected(t, err, says)
+		imagetest.WantRejected(t, err, says)
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("error tells the secret: %v", err)
 		}
@@ -142,7 +143,7 @@ func TestBadRequestsAreRejectedByTheirKeys(t *testing.T) {
 		req := asked(t, map[string]string{"Dockerfile": "FROM scratch\n"})
 		change(&req)
 		_, err := req.Check("")
-		wantRejected(t, err, says)
+		imagetest.WantRejected(t, err, says)
 	}
 	req := asked(t, nil)
 	req.Buildpacks.Builder, req.Repository = "b", "ghcr.io/acme/web"
@@ -160,5 +161,5 @@ func TestBuildThatTakesTooLongNamesItsLimit(t *testing.T) {
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\n"})
 	req.Timeout = 50 * time.Millisecond
 	_, err := image.Flyctl{Path: path}.Build(t.Context(), req)
-	wantRetry(t, err, "it took longer than 50ms: see in its log where the time goes, or raise build.timeout")
+	imagetest.WantRetry(t, err, "it took longer than 50ms: see in its log where the time goes, or raise build.timeout")
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 )
@@ -27,7 +28,7 @@ func TestBuildkitRejectsWhatTheDockerfileDoesWrong(t *testing.T) {
 		"": "empty",
 	} {
 		_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": text, "f": "no program"}))
-		wantRejected(t, err, says)
+		imagetest.WantRejected(t, err, says)
 	}
 }
 
@@ -37,12 +38,12 @@ func TestUnreachableRegistryMayBeTriedAgain(t *testing.T) {
 	down.Close()
 	host := strings.TrimPrefix(down.URL, "http://")
 	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + host + "/base:1\n"}))
-	wantRetry(t, err, "refused")
+	imagetest.WantRetry(t, err, "refused")
 	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM nowhere.invalid/base:1\n"}))
-	wantRetry(t, err, "nowhere.invalid")
+	imagetest.WantRetry(t, err, "nowhere.invalid")
 	b.Registry = host
 	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"}))
-	wantRetry(t, err, "push")
+	imagetest.WantRetry(t, err, "push")
 }
 
 func TestDeniedPushMayBeTriedAgainAndLoginOpensIt(t *testing.T) {
@@ -50,10 +51,10 @@ func TestDeniedPushMayBeTriedAgainAndLoginOpensIt(t *testing.T) {
 	b.Registry, _ = startRegistry(t, "hunter2-secret")
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"})
 	_, err := b.Build(t.Context(), req)
-	wantRetry(t, err, "push")
+	imagetest.WantRetry(t, err, "push")
 	b.Logins = map[string]image.Login{b.Registry: {Username: "u", Password: manifest.NewSecret("wrong-secret")}}
 	_, err = b.Build(t.Context(), req)
-	wantRetry(t, err, "push")
+	imagetest.WantRetry(t, err, "push")
 	if strings.Contains(fmt.Sprint(err), "wrong-secret") {
 		t.Errorf("error tells the password: %v", err)
 	}
@@ -118,7 +119,7 @@ func TestBuildkitThatIsDownMayBeTriedAgain(t *testing.T) {
 	for _, addr := range []string{"unix://" + filepath.Join(t.TempDir(), "buildkitd.sock"), "tcp" + strings.TrimPrefix(down.URL, "http"), "tcp://nowhere.invalid:1234"} {
 		b.Addr = addr
 		_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"}))
-		wantRetry(t, err, "BUILDKIT_HOST="+addr)
+		imagetest.WantRetry(t, err, "BUILDKIT_HOST="+addr)
 	}
 }
 
@@ -127,13 +128,13 @@ func TestDeniedBaseImageIsRejectedAndLoginOpensIt(t *testing.T) {
 	host, _ := startRegistry(t, "hunter2-secret")
 	req := asked(t, map[string]string{"Dockerfile": "FROM " + host + "/acme/web:1.0\nCOPY f /\n", "f": "f"})
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, "401 Unauthorized")
+	imagetest.WantRejected(t, err, "401 Unauthorized")
 	b.Logins = map[string]image.Login{host: {Username: "u", Password: manifest.NewSecret("hunter2-secret")}}
 	ref, err := b.Build(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := filesOf(t, pushed(t, ref)); got["f"] != "f" || len(got) < 2 {
+	if got := imagetest.FilesOf(t, pushed(t, ref)); got["f"] != "f" || len(got) < 2 {
 		t.Errorf("%d files, want the base image's and f", len(got))
 	}
 }

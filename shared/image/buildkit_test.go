@@ -1,11 +1,8 @@
 package image_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,52 +10,30 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image"
-	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
-// The tests of this file and of buildkit_failure_test.go build with a real buildkitd, and push to a real registry (world_test.go). Base
+// The tests of this file and of buildkit_failure_test.go build with a real buildkitd, and push to a real registry (package imagetest). Base
 // images are scratch or loopback ones: nothing is asked of the world.
+
+// world holds the servers that these tests share.
+var world imagetest.World
+
+func TestMain(m *testing.M) { os.Exit(world.Run(m)) }
 
 // realBuildkit gives the builder under test.
 func realBuildkit(t *testing.T) image.Buildctl {
 	t.Helper()
-	need(t, "buildctl", "buildkitd", "runc", "docker-registry")
-	addr, err := buildkitd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image.Buildctl{Addr: addr, Registry: r.host, Insecure: true}
-}
-
-// folder writes a build's folder.
-func folder(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for file, text := range files {
-		file = filepath.Join(dir, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	imagetest.Need(t, "buildctl")
+	return image.Buildctl{Addr: world.Buildkitd(t), Registry: world.Registry(t), Insecure: true}
 }
 
 func asked(t *testing.T, files map[string]string) image.Request {
 	t.Helper()
-	return image.Request{Dir: folder(t, files), App: "buildkit-test", Tag: fmt.Sprintf("t-%x", time.Now().UnixNano()), Log: t.Output()}
+	return image.Request{Dir: imagetest.Folder(t, files), App: "buildkit-test", Tag: fmt.Sprintf("t-%x", time.Now().UnixNano()), Log: t.Output()}
 }
 
 // pushed gives the image that the registry serves under a reference's tag, which must be its digest.
@@ -68,39 +43,7 @@ func pushed(t *testing.T, ref image.Reference) v1.Image {
 	if err != nil || got != ref {
 		t.Fatalf("the registry says %v (error %v), Build said %v", got, err, ref)
 	}
-	parsed, err := name.ParseReference(ref.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := remote.Image(parsed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
-// filesOf gives the regular files of an image.
-func filesOf(t *testing.T, img v1.Image) map[string]string {
-	t.Helper()
-	layers := mutate.Extract(img)
-	defer layers.Close() //nolint:errcheck // only read
-	files := map[string]string{}
-	for r := tar.NewReader(layers); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeReg {
-			files[strings.TrimPrefix(h.Name, "/")] = string(text)
-		}
-	}
+	return imagetest.Image(t, ref.String())
 }
 
 func wantFiles(t *testing.T, b image.Buildctl, req image.Request, want map[string]string) {
@@ -109,15 +52,8 @@ func wantFiles(t *testing.T, b image.Buildctl, req image.Request, want map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, filesOf(t, pushed(t, ref))); diff != "" {
+	if diff := cmp.Diff(want, imagetest.FilesOf(t, pushed(t, ref))); diff != "" {
 		t.Errorf("files of the image (-want +got):\n%s", diff)
-	}
-}
-
-func wantRetry(t *testing.T, err error, says string) {
-	t.Helper()
-	if err == nil || errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), says) {
-		t.Errorf("error = %v, want one that may be tried again and says %q", err, says)
 	}
 }
 
@@ -132,7 +68,7 @@ func TestBuildkitPushesTheDigestThatBuildTells(t *testing.T) {
 		t.Errorf("name = %s, want %s", ref.Name, want)
 	}
 	img := pushed(t, ref)
-	if diff := cmp.Diff(map[string]string{"app/hello": "hi\n"}, filesOf(t, img)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"app/hello": "hi\n"}, imagetest.FilesOf(t, img)); diff != "" {
 		t.Error(diff)
 	}
 	config, err := img.ConfigFile()
@@ -160,7 +96,7 @@ func TestBuildkitHonoursArgsTargetAndDockerfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	img := pushed(t, ref)
-	if diff := cmp.Diff(map[string]string{"who": "a"}, filesOf(t, img)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"who": "a"}, imagetest.FilesOf(t, img)); diff != "" {
 		t.Error(diff)
 	}
 	config, err := img.ConfigFile()
@@ -172,7 +108,7 @@ func TestBuildkitHonoursArgsTargetAndDockerfile(t *testing.T) {
 	}
 	req.Target = "third"
 	_, err = b.Build(t.Context(), req)
-	wantRejected(t, err, "third")
+	imagetest.WantRejected(t, err, "third")
 }
 
 func TestBuildkitFollowsALinkToTheDockerfile(t *testing.T) {
@@ -196,10 +132,10 @@ func TestBuildkitHonoursTheIgnoreFile(t *testing.T) {
 	req := asked(t, files)
 	req.Dockerfile = "docker/Dockerfile"
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, `"/a": not found`)
+	imagetest.WantRejected(t, err, `"/a": not found`)
 	req.Ignorefile = "docker/web.ignore"
 	_, err = b.Build(t.Context(), req)
-	wantRejected(t, err, `"/b": not found`)
+	imagetest.WantRejected(t, err, `"/b": not found`)
 	req.Ignorefile = "none.ignore"
 	wantFiles(t, b, req, map[string]string{"f": "c", "g": "g"})
 	if _, err := os.Stat(filepath.Join(req.Dir, "docker/Dockerfile.dockerignore")); err == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 )
@@ -55,8 +56,7 @@ func TestCopyMovesATagThatNamesAnotherImage(t *testing.T) {
 }
 
 func TestCopyWithinARegistryMountsTheLayers(t *testing.T) {
-	need(t, "docker-registry")
-	host := debianRegistry(t, "pass-word")
+	host := imagetest.Registry(t, "pass-word")
 	digest := push(t, host+"/acme/web:1", layers(t, 3), "pass-word")
 	var sent sync.Map
 	r := image.Registry{
@@ -95,7 +95,7 @@ func TestCopyThatWasBrokenOffGoesOn(t *testing.T) {
 		return 0
 	})
 	_, err := image.Registry{}.Copy(t.Context(), source, to.host+"/app:v1")
-	wantRetry(t, err, "see that the repository exists, and that FlyCD's login may push")
+	imagetest.WantRetry(t, err, "see that the repository exists, and that FlyCD's login may push")
 	to.failing(nil)
 	to.said()
 	got, err := image.Registry{}.Copy(t.Context(), source, to.host+"/app:v1")
@@ -136,19 +136,19 @@ func TestCopyOutlivesPassingFailures(t *testing.T) {
 }
 
 func TestCopyBlamesWhoIsToBlame(t *testing.T) {
-	locked := debianRegistry(t, "pass-word")
+	locked := imagetest.Registry(t, "pass-word")
 	open := hear(t)
 	digest := push(t, locked+"/acme/web:1", layers(t, 1), "pass-word")
 	private := image.Reference{Name: locked + "/acme/web:1", Digest: digest}
 	_, err := image.Registry{}.Copy(t.Context(), private, open.host+"/app:v1")
-	wantRejected(t, err, "registry "+locked+" denies access")
+	imagetest.WantRejected(t, err, "registry "+locked+" denies access")
 	public := image.Reference{Name: open.host + "/acme/web:1", Digest: push(t, open.host+"/acme/web:1", layers(t, 1), "")}
 	_, err = image.Registry{}.Copy(t.Context(), public, locked+"/app:v1")
-	wantRetry(t, err, "registry "+locked+" answered 401")
+	imagetest.WantRetry(t, err, "registry "+locked+" answered 401")
 	_, err = image.Registry{}.Copy(t.Context(), image.Reference{Name: open.host + "/acme/none:1", Digest: digest}, open.host+"/app:v1")
-	wantRejected(t, err, "does not exist")
+	imagetest.WantRejected(t, err, "does not exist")
 	_, err = image.Registry{}.Copy(t.Context(), public, open.host+"/app@"+digest)
-	wantRejected(t, err, "not a digest")
+	imagetest.WantRejected(t, err, "not a digest")
 	_, err = image.Registry{}.Copy(t.Context(), image.Reference{Name: "nginx"}, open.host+"/app:1")
 	if err == nil || errors.Is(err, job.ErrRejected) {
 		t.Errorf("error = %v, want one that says that the digest is not known", err)
@@ -167,7 +167,7 @@ func TestCopyBlamesWhoIsToBlame(t *testing.T) {
 }
 
 func TestPinnedIndexIsCopiedAsAWhole(t *testing.T) {
-	from, to := hear(t), debianRegistry(t, "")
+	from, to := hear(t), imagetest.Registry(t, "")
 	index := platforms(t, "linux/amd64", "linux/arm64")
 	digest := push(t, from.host+"/acme/web:1", index, "")
 	got, err := image.Registry{}.Copy(t.Context(), image.Reference{Name: from.host + "/acme/web:1", Digest: digest}, to+"/app")

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
@@ -68,7 +69,7 @@ func TestUnreadableLoginsAreRejectedWithoutTheirPasswords(t *testing.T) {
 		`{"auths":{"ghcr.io":{"identitytoken":"s3cret","username":"<token>"}}}`: "ghcr.io",
 	} {
 		_, err := image.ParseLogins(text)
-		wantRejected(t, err, says)
+		imagetest.WantRejected(t, err, says)
 		if strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("error tells the password: %v", err)
 		}
@@ -81,7 +82,7 @@ func FuzzParseLogins(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		logins, err := image.ParseLogins(text)
 		if err != nil {
-			wantRejected(t, err, "registry login")
+			imagetest.WantRejected(t, err, "registry login")
 		}
 		for host, l := range logins {
 			if host == "" || strings.ContainsAny(host, "/ ,=") || l.Username == "" || l.Password.IsZero() {
@@ -167,7 +168,7 @@ func TestAccessKeyOfAWSIsExchangedForAPassword(t *testing.T) {
 		fmt.Fprint(w, `{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token s3cret is invalid."}`)
 	}
 	err := resolve("AKIDEXAMPLE", "s3cret")
-	wantRejected(t, err, "denies the access key that opens the registry (UnrecognizedClientException)")
+	imagetest.WantRejected(t, err, "denies the access key that opens the registry (UnrecognizedClientException)")
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("error tells the secret: %v", err)
 	}
@@ -180,6 +181,6 @@ func TestAccessKeyOfAWSIsExchangedForAPassword(t *testing.T) {
 			w.WriteHeader(status)
 			fmt.Fprint(w, answer)
 		}
-		wantRetry(t, resolve("AKIDEXAMPLE", "s3cret"), "answered "+what)
+		imagetest.WantRetry(t, resolve("AKIDEXAMPLE", "s3cret"), "answered "+what)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
@@ -43,7 +44,7 @@ func TestPolicyPicksByItsTagsAndGivesTheDigest(t *testing.T) {
 }
 
 func TestPickReadsEveryPage(t *testing.T) {
-	host := debianRegistry(t, "")
+	host := imagetest.Registry(t, "")
 	img := layers(t, 1)
 	for i := range 7 {
 		push(t, fmt.Sprintf("%s/acme/web:r%d", host, i), img, "")
@@ -74,18 +75,18 @@ func TestPickSaysWhatThereIs(t *testing.T) {
 		return err
 	}
 	err := pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: ">=2", Regex: "^(.*)$"})
-	wantRejected(t, err, "no tag of "+h.host+"/acme/web matches source.policy (semver: >=2, regex: ^(.*)$); the newest are 1.10.0, 1.9.0, 1.0.0, 0.2.0, 0.1.0")
-	wantRejected(t, pick(h.host+"/acme/none", manifest.ImagePolicy{Semver: ">=2"}), "does not exist")
-	wantRejected(t, pick(h.host+"/acme/web@"+digest, manifest.ImagePolicy{Semver: ">=1"}), "names a digest, and source.policy would choose a tag")
-	wantRejected(t, pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: "new"}), "source.policy.semver")
-	wantRejected(t, pick("Not An Image", manifest.ImagePolicy{Semver: ">=1"}), "is no image reference")
+	imagetest.WantRejected(t, err, "no tag of "+h.host+"/acme/web matches source.policy (semver: >=2, regex: ^(.*)$); the newest are 1.10.0, 1.9.0, 1.0.0, 0.2.0, 0.1.0")
+	imagetest.WantRejected(t, pick(h.host+"/acme/none", manifest.ImagePolicy{Semver: ">=2"}), "does not exist")
+	imagetest.WantRejected(t, pick(h.host+"/acme/web@"+digest, manifest.ImagePolicy{Semver: ">=1"}), "names a digest, and source.policy would choose a tag")
+	imagetest.WantRejected(t, pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: "new"}), "source.policy.semver")
+	imagetest.WantRejected(t, pick("Not An Image", manifest.ImagePolicy{Semver: ">=1"}), "is no image reference")
 	h.failing(func(r *http.Request) int {
 		if r.Method == http.MethodHead {
 			return http.StatusNotFound
 		}
 		return 0
 	})
-	wantRetry(t, pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: ">=1"}), "lists the tag and has no image of it")
+	imagetest.WantRetry(t, pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: ">=1"}), "lists the tag and has no image of it")
 }
 
 func TestEndlessTagsAreRefused(t *testing.T) {
@@ -123,7 +124,7 @@ func TestEndlessTagsAreRefused(t *testing.T) {
 		}))
 		_, err := image.Registry{}.Pick(t.Context(), strings.TrimPrefix(srv.URL, "http://")+"/acme/web", manifest.ImagePolicy{Semver: ">=1"})
 		t.Log(what)
-		wantRejected(t, err, "more than 10000 tags")
+		imagetest.WantRejected(t, err, "more than 10000 tags")
 		srv.Close()
 	}
 }
@@ -152,7 +153,7 @@ func TestIndexIsItsImageForFly(t *testing.T) {
 				t.Errorf("requests: %s", diff)
 			}
 			if c.says != "" {
-				wantRejected(t, err, c.says)
+				imagetest.WantRejected(t, err, c.says)
 				return
 			}
 			m, _ := index.IndexManifest()

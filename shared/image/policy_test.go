@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
@@ -91,7 +92,7 @@ func TestUnreadablePolicyIsRejectedByItsKey(t *testing.T) {
 		if ok {
 			t.Errorf("%+v took a tag", p)
 		}
-		wantRejected(t, err, says)
+		imagetest.WantRejected(t, err, says)
 	}
 }
 
@@ -205,7 +206,7 @@ func FuzzChoose(f *testing.F) {
 		p := manifest.ImagePolicy{Semver: within, Regex: pattern, Sort: order}
 		got, ok, err := image.Choose(list, p)
 		if err != nil {
-			wantRejected(t, err, "source.policy.")
+			imagetest.WantRejected(t, err, "source.policy.")
 			return
 		}
 		if ok && (!slices.Contains(list, got) || !valid.MatchString(got)) || !ok && got != "" {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 )
@@ -77,23 +78,23 @@ func TestTagBecomesItsDigest(t *testing.T) {
 func TestMissingImageIsRejected(t *testing.T) {
 	host, _ := startRegistry(t, "")
 	_, err := image.Registry{}.Resolve(t.Context(), host+"/acme/web:2.0")
-	wantRejected(t, err, "does not exist")
+	imagetest.WantRejected(t, err, "does not exist")
 	_, there, err := image.Registry{}.Exists(t.Context(), host+"/acme/web:2.0")
 	if there || err != nil {
 		t.Errorf("Exists = %v %v, want false and no error", there, err)
 	}
 	_, err = image.Registry{}.Resolve(t.Context(), "Not An Image")
-	wantRejected(t, err, "is no image reference")
+	imagetest.WantRejected(t, err, "is no image reference")
 }
 
 func TestDeniedImageIsRejectedAndLoginOpensIt(t *testing.T) {
 	host, digest := startRegistry(t, "hunter2")
 	ref := host + "/acme/web:1.0"
 	_, err := image.Registry{}.Resolve(t.Context(), ref)
-	wantRejected(t, err, "denies access")
+	imagetest.WantRejected(t, err, "denies access")
 	wrong := image.Registry{Logins: map[string]image.Login{host: {Username: "u", Password: manifest.NewSecret("wrong-secret")}}}
 	_, err = wrong.Resolve(t.Context(), ref)
-	wantRejected(t, err, "denies access")
+	imagetest.WantRejected(t, err, "denies access")
 	if strings.Contains(err.Error(), "wrong-secret") {
 		t.Errorf("error tells the password: %v", err)
 	}
@@ -141,7 +142,7 @@ func TestFactChecksTheRequestAndDerivesTheDigest(t *testing.T) {
 	dir := t.TempDir()
 	req := image.Request{Dir: dir, App: "web", Tag: "t-1"}
 	_, err := image.Fact{}.Build(t.Context(), req)
-	wantRejected(t, err, "there is no Dockerfile")
+	imagetest.WantRejected(t, err, "there is no Dockerfile")
 	if err := os.WriteFile(dir+"/Dockerfile", []byte("FROM scratch\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -162,23 +163,13 @@ func TestFactChecksTheRequestAndDerivesTheDigest(t *testing.T) {
 	}
 	req.Dockerfile = "../Dockerfile"
 	_, err = image.Fact{}.Build(t.Context(), req)
-	wantRejected(t, err, "leaves the folder")
+	imagetest.WantRejected(t, err, "leaves the folder")
 }
 
 func TestMissingBuilderSaysWhatToSetUp(t *testing.T) {
 	_, err := image.Missing{}.Build(t.Context(), image.Request{App: "web"})
-	wantRejected(t, err, "set BUILDKIT_HOST")
-	wantRejected(t, err, "install flyctl")
-}
-
-func wantRejected(t *testing.T, err error, says string) {
-	t.Helper()
-	if !errors.Is(err, job.ErrRejected) {
-		t.Fatalf("error = %v, want one that wraps job.ErrRejected", err)
-	}
-	if !strings.Contains(err.Error(), says) {
-		t.Errorf("error = %q, want it to say %q", err, says)
-	}
+	imagetest.WantRejected(t, err, "set BUILDKIT_HOST")
+	imagetest.WantRejected(t, err, "install flyctl")
 }
 
 var (

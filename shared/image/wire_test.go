@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 // What tests of registries share.
@@ -132,7 +133,7 @@ func holds(t *testing.T, ref image.Reference, password string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		filesOf(t, img)
+		imagetest.FilesOf(t, img)
 	}
 }
 

@@ -3,27 +3,21 @@ package buildkit_test
 import (
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 // BenchmarkBuild builds one tree (200 files, a base, two steps that run, a second stage) with the Builder and, by hand, with
 // buildkitd and buildctl of the same release and without a sandbox. Cold begins with nothing: a buildkitd is started and no
 // step is in its cache; warm is the next build of a tree in which one file changed, with the buildkitd that runs.
 func BenchmarkBuild(b *testing.B) {
-	need(b, "buildkitd", "buildctl", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		b.Fatal(err)
-	}
+	imagetest.Need(b, "buildkitd", "buildctl", "runc")
+	r := world.Registry(b)
 	files := benchTree(base(b, r))
 	b.Run("cold/builder", func(b *testing.B) {
 		for b.Loop() {
@@ -36,10 +30,10 @@ func BenchmarkBuild(b *testing.B) {
 	})
 	b.Run("cold/buildctl", func(b *testing.B) {
 		for b.Loop() {
-			h := handMade(b)
-			h.build(b, quiet(b, files), r)
+			h := imagetest.Buildkitd(b)
+			byHand(b, h, quiet(b, files), r)
 			b.StopTimer()
-			h.end()
+			h.End()
 			b.StartTimer()
 		}
 	})
@@ -48,20 +42,17 @@ func BenchmarkBuild(b *testing.B) {
 		warm(b, files, func(req image.Request) { mustBuild(b, bk, req) })
 	})
 	b.Run("warm/buildctl", func(b *testing.B) {
-		h := handMade(b)
-		warm(b, files, func(req image.Request) { h.build(b, req, r) })
-		h.end()
+		h := imagetest.Buildkitd(b)
+		warm(b, files, func(req image.Request) { byHand(b, h, req, r) })
+		h.End()
 	})
 }
 
 // BenchmarkFirstStep is the time from the call of Build to the first output of a step, with the start of buildkitd, and
 // when it runs already.
 func BenchmarkFirstStep(b *testing.B) {
-	need(b, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		b.Fatal(err)
-	}
+	imagetest.Need(b, "buildkitd", "runc")
+	r := world.Registry(b)
 	text := "FROM " + base(b, r) + "\nRUN [\"/step\", \"say\", \"begun\"]\n"
 	for _, running := range []bool{false, true} {
 		b.Run(fmt.Sprintf("running=%v", running), func(b *testing.B) {
@@ -128,43 +119,11 @@ func warm(b *testing.B, files map[string]string, build func(image.Request)) {
 	}
 }
 
-// hand is a buildkitd as a person starts it.
-type hand struct {
-	addr string
-	end  func()
-}
-
-func handMade(b *testing.B) hand {
+// byHand builds with buildctl.
+func byHand(b *testing.B, s *imagetest.Server, req image.Request, r string) {
 	b.Helper()
-	dir, err := os.MkdirTemp(scratch, "hand") //nolint:usetesting // a short path, for the socket in it
-	if err != nil {
-		b.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command("buildkitd", "--root", filepath.Join(dir, "root"), "--addr", "unix://"+socket, "--containerd-worker=false", "--config", "/dev/null")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go keepThread(cmd, started)
-	if err := <-started; err != nil {
-		b.Fatal(err)
-	}
-	for range 3000 {
-		if conn, err := net.Dial("unix", socket); err == nil {
-			_ = conn.Close()
-			return hand{addr: "unix://" + socket, end: func() {
-				_ = cmd.Process.Signal(syscall.SIGTERM)
-			}}
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	b.Fatal("buildkitd does not answer")
-	return hand{}
-}
-
-func (h hand) build(b *testing.B, req image.Request, r registry) {
-	b.Helper()
-	name := r.host + "/" + req.App + ":" + req.Tag
-	cmd := exec.Command("buildctl", "--addr", h.addr, "build", "--progress", "plain", "--frontend", "dockerfile.v0",
+	name := r + "/" + req.App + ":" + req.Tag
+	cmd := exec.Command("buildctl", "--addr", s.Addr, "build", "--progress", "plain", "--frontend", "dockerfile.v0",
 		"--local", "context="+req.Dir, "--local", "dockerfile="+req.Dir, "--opt", "platform=linux/amd64", "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
 		"--output", "type=image,name="+name+",push=true,rewrite-timestamp=true")
 	if out, err := cmd.CombinedOutput(); err != nil {

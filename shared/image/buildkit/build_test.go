@@ -11,13 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 func TestBuildPushesTheDigestThatItTells(t *testing.T) {
 	b, r := sharedBuilder(t)
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY hello /app/hello\n", "hello": "hi\n"})
 	ref := mustBuild(t, b, req)
-	if want := r.host + "/" + req.App + ":" + req.Tag; ref.Name != want {
+	if want := r + "/" + req.App + ":" + req.Tag; ref.Name != want {
 		t.Errorf("name = %s, want %s", ref.Name, want)
 	}
 	img := pushed(t, ref)
@@ -43,9 +44,9 @@ func TestRepositoryTakesTheImageInsteadOfTheApps(t *testing.T) {
 	if _, ok, err := b.Built(t.Context(), req); ok || err != nil {
 		t.Errorf("Built before building = %v, error %v", ok, err)
 	}
-	req.Repository = r.host + "/acme/many/apps"
+	req.Repository = r + "/acme/many/apps"
 	ref := mustBuild(t, b, req)
-	if want := r.host + "/acme/many/apps:" + req.Tag; ref.Name != want {
+	if want := r + "/acme/many/apps:" + req.Tag; ref.Name != want {
 		t.Errorf("name = %s, want %s", ref.Name, want)
 	}
 	pushed(t, ref)
@@ -138,20 +139,20 @@ func TestDockerfileMayBeALinkInsideTheFolderOnly(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"f": "f"}, filesOf(t, pushed(t, mustBuild(t, b, req)))); diff != "" {
 		t.Error(diff)
 	}
-	outside := folder(t, map[string]string{"Dockerfile": "FROM scratch\n"})
+	outside := imagetest.Folder(t, map[string]string{"Dockerfile": "FROM scratch\n"})
 	if err := os.Symlink(filepath.Join(outside, "Dockerfile"), filepath.Join(req.Dir, "outside")); err != nil {
 		t.Fatal(err)
 	}
 	req.Dockerfile = "outside"
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, "outside")
+	imagetest.WantRejected(t, err, "outside")
 }
 
 // A folder is sent as it is: links are links, and what they lead to outside of it stays outside.
 func TestLinksOutOfTheFolderAreNotFollowed(t *testing.T) {
 	b, _ := sharedBuilder(t)
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n"})
-	outside := folder(t, map[string]string{"f": "of the runner"})
+	outside := imagetest.Folder(t, map[string]string{"f": "of the runner"})
 	if err := os.Symlink(outside, filepath.Join(req.Dir, "dir")); err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +164,12 @@ func TestLinksOutOfTheFolderAreNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, "dir", "escapes")
+	imagetest.WantRejected(t, err, "dir", "escapes")
 }
 
 func TestSyntaxLineNamesTheFrontend(t *testing.T) {
 	b, r := sharedBuilder(t)
-	text := "# syntax=" + pushProgram(t, r, "frontend", frontendImage) + "\nwhatever it takes\n"
+	text := "# syntax=" + imagetest.Base(t, r, world.Program(t, "./testdata/frontend")) + "\nwhatever it takes\n"
 	got := filesOf(t, pushed(t, mustBuild(t, b, asked(t, map[string]string{"Dockerfile": text}))))
 	if diff := cmp.Diff(map[string]string{"made": "by the frontend of " + text}, got); diff != "" {
 		t.Error(diff)

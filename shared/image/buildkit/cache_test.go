@@ -13,6 +13,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 // steps counts the steps of a build that ran, and those that came from a cache.
@@ -47,11 +48,8 @@ func steps(tb testing.TB, b *buildkit.Builder, req image.Request) (ran, cached i
 // Every machine is new: what it finds is what the last one left in the registry.
 func TestNewMachineFindsTheCacheOfTheLast(t *testing.T) {
 	t.Parallel()
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	files := map[string]string{
 		"Dockerfile": "FROM " + base(t, r) + " AS made\nRUN [\"/step\", \"write\", \"/out/made\", \"x\"]\nCOPY f /\n" +
 			"RUN [\"/step\", \"copy\", \"/f\", \"/out/f\"]\nFROM scratch\nCOPY --from=made /out /\n",
@@ -70,7 +68,7 @@ func TestNewMachineFindsTheCacheOfTheLast(t *testing.T) {
 		if mode != "" {
 			continue
 		}
-		req.Dir = folder(t, map[string]string{"Dockerfile": files["Dockerfile"], "f": "changed"})
+		req.Dir = imagetest.Folder(t, map[string]string{"Dockerfile": files["Dockerfile"], "f": "changed"})
 		if ran, cached := steps(t, builder(t, r), req); ran != 3 || cached != 1 {
 			t.Errorf("with another file: %d steps ran, %d were cached, want 3 and 1", ran, cached)
 		}
@@ -78,12 +76,9 @@ func TestNewMachineFindsTheCacheOfTheLast(t *testing.T) {
 }
 
 func TestCacheThatCannotBeReadOrWrittenFailsNoBuild(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
-	origin, err := url.Parse("http://" + r.host)
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
+	origin, err := url.Parse("http://" + r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 	"github.com/gigurra/flycd/shared/job"
 )
@@ -36,15 +37,15 @@ func TestFaultsOfTheDockerfileAreRejectedWithTheirLine(t *testing.T) {
 		from + "RUN --mount=type=ssh,required=true [\"/step\", \"say\"]":             {"Dockerfile:2", `there is no ssh key "default"`, "build.ssh"},
 		from + "RUN --network=host [\"/step\", \"say\"]":                             {"network.host is not allowed"},
 		from + "RUN --security=insecure [\"/step\", \"say\"]":                        {"security.insecure is not allowed"},
-		"FROM " + r.host + "/no/such:1\nCOPY f /\n":                                  {"no/such:1 does not exist", "Dockerfile:1"},
-		"FROM " + r.host + "/no/such@sha256:" + strings.Repeat("0", 64) + "\n":       {"does not exist", "Dockerfile:1"},
-		"FROM scratch\nCOPY --from=" + r.host + "/no/such:1 /f /\n":                  {"no/such:1 does not exist", "Dockerfile:2"},
-		"# syntax=" + r.host + "/no/such:1\nFROM scratch\n":                          {"no/such:1 does not exist"},
-		"FROM scratch\nADD http://" + r.host + "/none /\n":                           {"404"},
+		"FROM " + r + "/no/such:1\nCOPY f /\n":                                       {"no/such:1 does not exist", "Dockerfile:1"},
+		"FROM " + r + "/no/such@sha256:" + strings.Repeat("0", 64) + "\n":            {"does not exist", "Dockerfile:1"},
+		"FROM scratch\nCOPY --from=" + r + "/no/such:1 /f /\n":                       {"no/such:1 does not exist", "Dockerfile:2"},
+		"# syntax=" + r + "/no/such:1\nFROM scratch\n":                               {"no/such:1 does not exist"},
+		"FROM scratch\nADD http://" + r + "/none /\n":                                {"404"},
 		"": {"empty"},
 	} {
 		_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": text, "f": "no program"}))
-		wantRejected(t, err, says...)
+		imagetest.WantRejected(t, err, says...)
 		if err != nil && strings.Contains(err.Error(), "line 30\n") {
 			t.Errorf("more than the last lines are told: %v", err)
 		}
@@ -52,17 +53,17 @@ func TestFaultsOfTheDockerfileAreRejectedWithTheirLine(t *testing.T) {
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch AS one\nCOPY f /\n", "f": "f"})
 	req.Target = "two"
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, "two")
+	imagetest.WantRejected(t, err, "two")
 	req = asked(t, map[string]string{"f": "f"})
 	_, err = b.Build(t.Context(), req)
-	wantRejected(t, err, "there is no Dockerfile")
+	imagetest.WantRejected(t, err, "there is no Dockerfile")
 }
 
 func TestDeniedBaseIsRejected(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r := startRegistry(t, "hunter2-password")
-	_, err := builder(t, r).Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + r.host + "/acme/web:1\nCOPY f /\n", "f": "f"}))
-	wantRejected(t, err, "denies access", "give FlyCD a login for "+r.host, "Dockerfile:1")
+	imagetest.Need(t, "buildkitd", "runc")
+	r := imagetest.Registry(t, "hunter2-password")
+	_, err := builder(t, r).Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + r + "/acme/web:1\nCOPY f /\n", "f": "f"}))
+	imagetest.WantRejected(t, err, "denies access", "give FlyCD a login for "+r, "Dockerfile:1")
 }
 
 func TestBaseForOtherMachinesIsRejected(t *testing.T) {
@@ -72,7 +73,7 @@ func TestBaseForOtherMachinesIsRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
-	ref, err := name.ParseReference(r.host + "/base/arm:1")
+	ref, err := name.ParseReference(r + "/base/arm:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestBaseForOtherMachinesIsRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + ref.String() + "\nCOPY f /\n", "f": "f"}))
-	wantRejected(t, err, "has no image for linux/amd64", "Dockerfile:1")
+	imagetest.WantRejected(t, err, "has no image for linux/amd64", "Dockerfile:1")
 }
 
 // A registry that the sandbox does not let a build reach is not asked by the runner for it.
@@ -90,7 +91,7 @@ func TestRunnerAsksNoRegistryInPlaceOfTheBuild(t *testing.T) {
 	private := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls <- struct{}{} }))
 	defer private.Close()
 	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + strings.TrimPrefix(private.URL, "http://") + "/acme/web:1\nCOPY f /\n", "f": "f"}))
-	wantRetry(t, err, "cannot be read")
+	imagetest.WantRetry(t, err, "cannot be read")
 	if len(calls) > 0 {
 		t.Errorf("a private server was asked %d times", len(calls))
 	}
@@ -98,11 +99,8 @@ func TestRunnerAsksNoRegistryInPlaceOfTheBuild(t *testing.T) {
 
 func TestRegistryThatIsDownMayBeTriedAgain(t *testing.T) {
 	t.Parallel()
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	down := httptest.NewServer(http.NotFoundHandler())
 	down.Close()
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
@@ -120,11 +118,11 @@ func TestRegistryThatIsDownMayBeTriedAgain(t *testing.T) {
 		push.Repository = host + "/acme/web"
 		all.Go(func() {
 			_, err := b.Build(t.Context(), based)
-			wantRetry(t, err, "base:1 cannot be read", says, "Dockerfile:1")
+			imagetest.WantRetry(t, err, "base:1 cannot be read", says, "Dockerfile:1")
 		})
 		all.Go(func() {
 			_, err := b.Build(t.Context(), push)
-			wantRetry(t, err, "does not take it", says)
+			imagetest.WantRetry(t, err, "does not take it", says)
 		})
 	}
 	for text, says := range map[string]string{
@@ -136,7 +134,7 @@ func TestRegistryThatIsDownMayBeTriedAgain(t *testing.T) {
 		req := asked(t, map[string]string{"Dockerfile": text})
 		all.Go(func() {
 			_, err := b.Build(t.Context(), req)
-			wantRetry(t, err, says)
+			imagetest.WantRetry(t, err, says)
 		})
 	}
 	all.Wait()
@@ -152,12 +150,12 @@ func TestBuildThatTakesTooLongNamesTheKey(t *testing.T) {
 	for req.Timeout = time.Second; ; req.Timeout *= 3 {
 		begun := time.Now()
 		_, err := b.Build(t.Context(), req)
-		wantRetry(t, err, "build.timeout", req.Timeout.String())
+		imagetest.WantRetry(t, err, "build.timeout", req.Timeout.String())
 		if took := time.Since(begun); took > req.Timeout+20*time.Second {
 			t.Fatalf("the build ended after %s", took)
 		}
 		if strings.Contains(log.String(), " so far\n") {
-			wantSays(t, "error", err.Error(), "\nso far")
+			imagetest.WantSays(t, "error", err.Error(), "\nso far")
 			break
 		}
 	}
@@ -194,11 +192,8 @@ func TestCancelledBuildGivesTheCause(t *testing.T) {
 
 func TestKilledBuildkitdMayBeTriedAgainAndTheNextBuildIsWell(t *testing.T) {
 	t.Parallel()
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	b := builder(t, r)
 	log := &watched{seen: make(chan struct{}), want: "here"}
 	req := asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nRUN [\"/step\", \"sleep\", \"1h\", \"here\"]\n"})
@@ -222,8 +217,8 @@ func TestKilledBuildkitdMayBeTriedAgainAndTheNextBuildIsWell(t *testing.T) {
 			_ = p.Kill()
 		}
 	}
-	err = <-done
-	wantRetry(t, err, "buildkitd")
+	err := <-done
+	imagetest.WantRetry(t, err, "buildkitd")
 	if !errors.Is(err, sandbox.ErrDied) {
 		t.Errorf("error = %v, want one that says that buildkitd died", err)
 	}
@@ -231,34 +226,28 @@ func TestKilledBuildkitdMayBeTriedAgainAndTheNextBuildIsWell(t *testing.T) {
 }
 
 func TestStepThatEatsTheMemoryIsRejectedAndTheNextBuildIsWell(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	b := builder(t, r)
 	b.Limits = sandbox.Limits{Memory: 512 << 20}
-	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nRUN [\"/step\", \"eat\", \"2000\"]\n"}))
-	wantRejected(t, err, "FLYCD_BUILD_MEMORY", "FLYCD_RUNNER_SIZE")
+	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nRUN [\"/step\", \"eat\", \"2000\"]\n"}))
+	imagetest.WantRejected(t, err, "FLYCD_BUILD_MEMORY", "FLYCD_RUNNER_SIZE")
 	if !errors.Is(err, sandbox.ErrMemory) {
 		t.Errorf("error = %v, want one that says that the memory ran out", err)
 	}
 	// what ran out before is not told of another fault
 	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY none /\n"}))
-	wantRejected(t, err, "not found")
+	imagetest.WantRejected(t, err, "not found")
 	mustBuild(t, b, asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"}))
 }
 
 func TestStepThatFillsTheDiskIsRejectedAndTheNextBuildIsWell(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	b := builder(t, r)
 	b.Limits = sandbox.Limits{Disk: 200 << 20}
-	_, err = b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nRUN [\"/step\", \"fill\", \"3000\", \"/full\"]\nRUN [\"/step\", \"sleep\", \"1m\"]\n"}))
-	wantRejected(t, err, "FLYCD_BUILD_DISK")
+	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\nRUN [\"/step\", \"fill\", \"3000\", \"/full\"]\nRUN [\"/step\", \"sleep\", \"1m\"]\n"}))
+	imagetest.WantRejected(t, err, "FLYCD_BUILD_DISK")
 	if !errors.Is(err, sandbox.ErrDisk) {
 		t.Errorf("error = %v, want one that says that the disk ran full", err)
 	}
@@ -266,13 +255,13 @@ func TestStepThatFillsTheDiskIsRejectedAndTheNextBuildIsWell(t *testing.T) {
 }
 
 func TestProgramThatIsNotInstalledIsNamed(t *testing.T) {
-	r := registry{host: "127.0.0.1:5000"}
+	const r = "127.0.0.1:5000"
 	for _, b := range []*buildkit.Builder{
-		{Dir: t.TempDir(), Registry: r.host, Program: "no-such-buildkitd", Runc: "true"},
-		{Dir: t.TempDir(), Registry: r.host, Program: "true", Runc: "no-such-runc"},
+		{Dir: t.TempDir(), Registry: r, Program: "no-such-buildkitd", Runc: "true"},
+		{Dir: t.TempDir(), Registry: r, Program: "true", Runc: "no-such-runc"},
 	} {
 		_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM scratch\n"}))
-		wantRejected(t, err, "no-such-", "is not installed", "build.backend")
+		imagetest.WantRejected(t, err, "no-such-", "is not installed", "build.backend")
 		if left, err := os.ReadDir(b.Dir); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, error %v", left, err)
 		}
@@ -280,11 +269,12 @@ func TestProgramThatIsNotInstalledIsNamed(t *testing.T) {
 }
 
 func TestProgramThatDoesNotServeSaysWhy(t *testing.T) {
-	need(t, "runc")
+	imagetest.Need(t, "runc")
+	imagetest.NeedRoot(t)
 	b := &buildkit.Builder{Dir: t.TempDir(), Registry: "127.0.0.1:5000", Program: "runc"}
 	if len(b.Dir) > 80 {
 		t.Fatalf("the test's folder %s has too long a path", b.Dir)
 	}
 	_, err := b.Build(t.Context(), asked(t, map[string]string{"Dockerfile": "FROM scratch\n"}))
-	wantRetry(t, err, "start buildkitd", "flag")
+	imagetest.WantRetry(t, err, "start buildkitd", "flag")
 }

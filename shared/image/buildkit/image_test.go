@@ -14,6 +14,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 func TestCompressionIsWhatWasAskedFor(t *testing.T) {
@@ -110,7 +111,7 @@ func TestFilesCarryTheEpochAndNothingLater(t *testing.T) {
 	}
 	img := pushed(t, mustBuild(t, b, req))
 	seen := 0
-	for h := range entries(t, img) {
+	for h := range imagetest.Entries(t, img) {
 		if h.Name == "step" || h.Typeflag != tar.TypeReg {
 			continue
 		}
@@ -127,11 +128,8 @@ func TestFilesCarryTheEpochAndNothingLater(t *testing.T) {
 
 func TestTwoMachinesMakeOneImageOfOneTree(t *testing.T) {
 	t.Parallel()
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	files := map[string]string{
 		"Dockerfile": "FROM " + base(t, r) + " AS made\nCOPY . /src\nRUN [\"/step\", \"copy\", \"/src/a/f\", \"/out/made\"]\n" +
 			"FROM scratch\nCOPY . /app\nCOPY --from=made /out /out\n",
@@ -140,7 +138,7 @@ func TestTwoMachinesMakeOneImageOfOneTree(t *testing.T) {
 	builders := []*buildkit.Builder{builder(t, r), builder(t, r)}
 	first := asked(t, files)
 	second := first
-	second.Dir = folder(t, files)
+	second.Dir = imagetest.Folder(t, files)
 	old := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
 	for f := range files {
 		if err := os.Chtimes(filepath.Join(second.Dir, f), old, old); err != nil {

@@ -2,12 +2,10 @@ package buildkit_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,65 +13,34 @@ import (
 	"sync/atomic"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
-	"github.com/gigurra/flycd/shared/job"
 )
 
 // The tests of this room build with a real buildkitd and runc in a real sandbox, and push to docker-registry. Base images
-// are scratch, or hold the one program of testdata/step: nothing is asked of the world.
+// are scratch, or hold the one program imagetest.Step: nothing is asked of the world.
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
-	dir, err := os.MkdirTemp("", "bk")
-	if err != nil {
-		panic(err)
-	}
-	scratch = dir
-	code := m.Run()
-	for _, end := range ends {
-		end()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(world.Run(m))
 }
 
-var (
-	scratch string
-	ends    []func()
-)
+// world holds what these tests share.
+var world imagetest.World
 
-// need skips a test that lacks a program, by name.
-func need(tb testing.TB, programs ...string) {
+// builder gives a Builder with a folder of its own that pushes to the registry.
+func builder(tb testing.TB, registry string) *buildkit.Builder {
 	tb.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			miss(tb, "the program "+p+" is not installed")
-		}
-	}
-	if os.Geteuid() != 0 {
-		miss(tb, "sandboxes need root")
-	}
-}
-
-func miss(tb testing.TB, what string) {
-	tb.Helper()
-	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
-		tb.Fatal(what)
-	}
-	tb.Skip(what)
-}
-
-// builder gives a Builder with a folder of its own that pushes to r.
-func builder(tb testing.TB, r registry) *buildkit.Builder {
-	tb.Helper()
-	need(tb, "buildkitd", "runc", "docker-registry")
-	dir, err := os.MkdirTemp(scratch, "b") //nolint:usetesting // a short path, for the socket in it
+	imagetest.Need(tb, "buildkitd", "runc")
+	dir, err := os.MkdirTemp(world.Dir, "b") //nolint:usetesting // a short path, for the socket in it
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &buildkit.Builder{Dir: dir, Registry: r.host, Allow: []netip.AddrPort{r.addr()}}
+	b := &buildkit.Builder{Dir: dir, Registry: registry, Allow: []netip.AddrPort{netip.MustParseAddrPort(registry)}}
 	tb.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			tb.Errorf("close: %v", err)
@@ -83,45 +50,26 @@ func builder(tb testing.TB, r registry) *buildkit.Builder {
 }
 
 // sharedBuilder gives a builder that the tests share which need none of their own, with the shared registry.
-func sharedBuilder(tb testing.TB) (*buildkit.Builder, registry) {
+func sharedBuilder(tb testing.TB) (b *buildkit.Builder, registry string) {
 	tb.Helper()
-	need(tb, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return theBuilder(r.host), r
+	imagetest.Need(tb, "buildkitd", "runc")
+	registry = world.Registry(tb)
+	begin.Do(func() {
+		theBuilder = &buildkit.Builder{Dir: filepath.Join(world.Dir, "shared"), Registry: registry, Allow: []netip.AddrPort{netip.MustParseAddrPort(registry)}}
+		world.AtEnd(func() { _ = theBuilder.Close() })
+	})
+	return theBuilder, registry
 }
 
-var theBuilder = onceFor(func(host string) *buildkit.Builder {
-	b := &buildkit.Builder{Dir: filepath.Join(scratch, "shared"), Registry: host, Allow: []netip.AddrPort{netip.MustParseAddrPort(host)}}
-	ends = append(ends, func() { _ = b.Close() })
-	return b
-})
+var (
+	begin      sync.Once
+	theBuilder *buildkit.Builder
+)
 
-func onceFor[V any](f func(string) V) func(string) V {
-	var once sync.Once
-	var v V
-	return func(s string) V {
-		once.Do(func() { v = f(s) })
-		return v
-	}
-}
-
-// folder writes a build's folder.
-func folder(tb testing.TB, files map[string]string) string {
+// base pushes the image that holds /step alone, and gives its name.
+func base(tb testing.TB, registry string) string {
 	tb.Helper()
-	dir := tb.TempDir()
-	for file, text := range files {
-		file = filepath.Join(dir, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			tb.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return dir
+	return imagetest.Base(tb, registry, world.Program(tb, imagetest.Step))
 }
 
 var tags atomic.Int64
@@ -131,7 +79,7 @@ func asked(tb testing.TB, files map[string]string) image.Request {
 	tb.Helper()
 	tag := tags.Add(1)
 	return image.Request{
-		Dir: folder(tb, files), App: fmt.Sprintf("app-%d", tag), Tag: fmt.Sprintf("t-%d", tag), Cache: "off", Log: tb.Output(),
+		Dir: imagetest.Folder(tb, files), App: fmt.Sprintf("app-%d", tag), Tag: fmt.Sprintf("t-%d", tag), Cache: "off", Log: tb.Output(),
 	}
 }
 
@@ -142,33 +90,6 @@ func mustBuild(tb testing.TB, b *buildkit.Builder, req image.Request) image.Refe
 		tb.Fatal(err)
 	}
 	return ref
-}
-
-func wantSays(tb testing.TB, what, text string, says ...string) {
-	tb.Helper()
-	for _, s := range says {
-		if !strings.Contains(text, s) {
-			tb.Errorf("%s = %q, want one that says %q", what, text, s)
-		}
-	}
-}
-
-func wantRejected(tb testing.TB, err error, says ...string) {
-	tb.Helper()
-	if err == nil || !errors.Is(err, job.ErrRejected) {
-		tb.Errorf("error = %v, want a rejection that says %q", err, says)
-		return
-	}
-	wantSays(tb, "error", err.Error(), says...)
-}
-
-func wantRetry(tb testing.TB, err error, says ...string) {
-	tb.Helper()
-	if err == nil || errors.Is(err, job.ErrRejected) {
-		tb.Errorf("error = %v, want one that may be tried again and says %q", err, says)
-		return
-	}
-	wantSays(tb, "error", err.Error(), says...)
 }
 
 // processesOf gives the processes whose command line names a folder.
@@ -200,4 +121,22 @@ func readAll(tb testing.TB, open func() (io.ReadCloser, error)) string {
 		tb.Fatal(err)
 	}
 	return string(text)
+}
+
+// pushed gives the image that the registry serves under a reference's tag, which must be its digest.
+func pushed(tb testing.TB, ref image.Reference) v1.Image {
+	tb.Helper()
+	got, err := image.Registry{}.Resolve(tb.Context(), ref.Name)
+	if err != nil || got != ref {
+		tb.Fatalf("the registry says %v (error %v), Build said %v", got, err, ref)
+	}
+	return imagetest.Image(tb, ref.String())
+}
+
+// filesOf gives the regular files of an image, without the base's program.
+func filesOf(tb testing.TB, img v1.Image) map[string]string {
+	tb.Helper()
+	files := imagetest.FilesOf(tb, img)
+	delete(files, "step")
+	return files
 }

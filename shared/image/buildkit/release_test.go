@@ -8,6 +8,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/buildkit"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 var _ image.Builder = (*buildkit.Builder)(nil)
@@ -28,7 +29,7 @@ func TestRecipeNamesTheReleaseThatIsSpokenTo(t *testing.T) {
 }
 
 func TestInstalledBuildkitdIsOfThatRelease(t *testing.T) {
-	need(t, "buildkitd")
+	imagetest.Need(t, "buildkitd")
 	out, err := exec.Command("buildkitd", "--version").Output()
 	if err != nil {
 		t.Fatal(err)

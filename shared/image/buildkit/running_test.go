@@ -10,14 +10,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 func TestNetworkNoneReachesNothing(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("reached")) }))
 	defer web.Close()
 	b := builder(t, r)
@@ -26,20 +25,17 @@ func TestNetworkNoneReachesNothing(t *testing.T) {
 	var log bytes.Buffer
 	req.Log = &log
 	mustBuild(t, b, req)
-	wantSays(t, "log", log.String(), "reached")
+	imagetest.WantSays(t, "log", log.String(), "reached")
 	req.Network, req.NoCache = "none", true
-	_, err = b.Build(t.Context(), req)
-	wantRejected(t, err, "exit code 1")
+	_, err := b.Build(t.Context(), req)
+	imagetest.WantRejected(t, err, "exit code 1")
 }
 
 // A step waits for the test to have read what it said.
 func TestLogComesWhileTheStepRuns(t *testing.T) {
 	t.Parallel()
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	log := &watched{seen: make(chan struct{}), want: "are you there"}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		select {
@@ -77,11 +73,8 @@ func (w *watched) Write(p []byte) (int, error) {
 }
 
 func TestClosedBuilderLeavesNothingAndStartsAnew(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r, err := openRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
+	imagetest.Need(t, "buildkitd", "runc")
+	r := world.Registry(t)
 	b := builder(t, r)
 	if err := b.Close(); err != nil {
 		t.Errorf("closing what never started: %v", err)

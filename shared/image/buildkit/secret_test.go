@@ -18,12 +18,14 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/manifest"
 )
 
 func TestSecretsReachTheirStepsAndStayNowhere(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r := startRegistry(t, "")
+	imagetest.Need(t, "buildkitd", "runc")
+	dir := t.TempDir()
+	r := imagetest.RegistryIn(t, dir, "")
 	b := builder(t, r)
 	const file, variable, multi = "hunter2-in-a-file", "hunter2-in-a-variable", "first-hunter2-line\nsecond-hunter2-line\n"
 	var log bytes.Buffer
@@ -40,16 +42,16 @@ func TestSecretsReachTheirStepsAndStayNowhere(t *testing.T) {
 	}
 	mustBuild(t, b, req)
 	for _, v := range []string{file, variable, multi} {
-		wantSays(t, "log", log.String(), fmt.Sprintf("hash %x", sha256.Sum256([]byte(v))))
+		imagetest.WantSays(t, "log", log.String(), fmt.Sprintf("hash %x", sha256.Sum256([]byte(v))))
 	}
-	wantSays(t, "log", log.String(), "shows [secret]", "absent true")
+	imagetest.WantSays(t, "log", log.String(), "shows [secret]", "absent true")
 	if strings.Contains(log.String(), "hunter2") {
 		t.Errorf("a secret is in the log:\n%s", &log)
 	}
-	if places := holding(t, "hunter2", b.Dir, r.dir); len(places) > 0 {
+	if places := holding(t, "hunter2", b.Dir, dir); len(places) > 0 {
 		t.Errorf("a secret is in %v", places)
 	}
-	if places := holding(t, `"architecture":"amd64"`, r.dir); len(places) == 0 {
+	if places := holding(t, `"architecture":"amd64"`, dir); len(places) == 0 {
 		t.Error("nothing is found in the registry at all: nothing is proven")
 	}
 }
@@ -128,28 +130,28 @@ func TestKeyThatIsNoneIsRejectedWithoutBeingTold(t *testing.T) {
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"})
 	req.SSH = map[string]manifest.Secret{"default": manifest.NewSecret("hunter2-no-key")}
 	_, err := b.Build(t.Context(), req)
-	wantRejected(t, err, `"default" is no private key`)
+	imagetest.WantRejected(t, err, `"default" is no private key`)
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error tells the secret: %v", err)
 	}
 }
 
 func TestLoginOpensPrivateRegistriesAndIsNeverTold(t *testing.T) {
-	need(t, "buildkitd", "runc", "docker-registry")
-	r := startRegistry(t, "hunter2-password")
+	imagetest.Need(t, "buildkitd", "runc")
+	r := imagetest.Registry(t, "hunter2-password")
 	b := builder(t, r)
 	var log bytes.Buffer
 	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"})
 	req.Log, req.Cache = &log, "max"
 	_, err := b.Build(t.Context(), req)
-	wantRetry(t, err, "does not take it", "401")
-	b.Logins = map[string]image.Login{r.host: {Username: "u", Password: manifest.NewSecret("hunter2-wrong")}}
+	imagetest.WantRetry(t, err, "does not take it", "401")
+	b.Logins = map[string]image.Login{r: {Username: "u", Password: manifest.NewSecret("hunter2-wrong")}}
 	_, err = b.Build(t.Context(), req)
-	wantRetry(t, err, "does not take it", "401")
+	imagetest.WantRetry(t, err, "does not take it", "401")
 	told := err.Error()
 
 	// the login is right from now on, in the same buildkitd
-	b.Logins = map[string]image.Login{r.host: {Username: "u", Password: manifest.NewSecret("hunter2-password")}}
+	b.Logins = map[string]image.Login{r: {Username: "u", Password: manifest.NewSecret("hunter2-password")}}
 	ref := mustBuild(t, b, req)
 	got, ok, err := b.Built(t.Context(), req)
 	if err != nil || !ok || got != ref {

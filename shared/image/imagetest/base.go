@@ -27,44 +27,49 @@ func Busybox(tb testing.TB, host string, programs ...string) string {
 	if err != nil {
 		miss(tb, "the program busybox (busybox-static) is not installed")
 	}
-	text, err := os.ReadFile(program) //nolint:gosec // a program of the system's
+	entries := map[*tar.Header]string{{Typeflag: tar.TypeReg, Name: "bin/busybox"}: read(tb, program)}
+	for _, dir := range []string{"etc/", "tmp/", "run/", "root/"} {
+		entries[&tar.Header{Typeflag: tar.TypeDir, Name: dir}] = ""
+	}
+	for _, p := range programs {
+		entries[&tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + filepath.Base(p)}] = read(tb, p)
+	}
+	for _, applet := range []string{"sh", "cat", "echo", "env", "ls", "sleep", "id", "wget", "dd", "test", "sha256sum", "mkdir", "cp", "grep", "head", "tail", "ps", "nc", "true", "false", "touch"} {
+		entries[&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox"}] = ""
+	}
+	return push(tb, host+"/base/busybox:1", v1.Config{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}, entries)
+}
+
+// Base pushes a base image that holds a program and nothing else, at /, and gives its name.
+func Base(tb testing.TB, host, program string) string {
+	tb.Helper()
+	as := filepath.Base(program)
+	return push(tb, host+"/base/"+as+":1", v1.Config{Entrypoint: []string{"/" + as}},
+		map[*tar.Header]string{{Typeflag: tar.TypeReg, Name: as}: read(tb, program)})
+}
+
+func read(tb testing.TB, file string) string {
+	tb.Helper()
+	text, err := os.ReadFile(file) //nolint:gosec // a program of the system's or of the test's own
 	if err != nil {
 		tb.Fatal(err)
 	}
-	files := map[string][]byte{"bin/busybox": text}
-	for _, p := range programs {
-		if files["bin/"+filepath.Base(p)], err = os.ReadFile(p); err != nil { //nolint:gosec // a program of the test's own
-			tb.Fatal(err)
-		}
-	}
-	links := map[string]string{}
-	for _, applet := range []string{"sh", "cat", "echo", "env", "ls", "sleep", "id", "wget", "dd", "test", "sha256sum", "mkdir", "cp", "grep", "head", "tail", "ps", "nc", "true", "false", "touch"} {
-		links["bin/"+applet] = "busybox"
-	}
-	return push(tb, host+"/base/busybox:1", image(tb, files, links))
+	return string(text)
 }
 
-// image makes an image of one layer.
-func image(tb testing.TB, files map[string][]byte, links map[string]string) v1.Image {
+// push makes an image of one layer and pushes it.
+func push(tb testing.TB, as string, config v1.Config, entries map[*tar.Header]string) string {
 	tb.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	add := func(h *tar.Header, text []byte) {
+	for h, text := range entries {
+		h.Mode, h.Size = 0o755, int64(len(text))
 		if err := w.WriteHeader(h); err != nil {
 			tb.Fatal(err)
 		}
-		if _, err := w.Write(text); err != nil {
+		if _, err := io.WriteString(w, text); err != nil {
 			tb.Fatal(err)
 		}
-	}
-	for _, dir := range []string{"bin/", "etc/", "tmp/", "run/", "root/"} {
-		add(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}, nil)
-	}
-	for file, text := range files {
-		add(&tar.Header{Typeflag: tar.TypeReg, Name: file, Mode: 0o755, Size: int64(len(text))}, text)
-	}
-	for file, to := range links {
-		add(&tar.Header{Typeflag: tar.TypeSymlink, Name: file, Linkname: to, Mode: 0o777}, nil)
 	}
 	if err := w.Close(); err != nil {
 		tb.Fatal(err)
@@ -73,46 +78,66 @@ func image(tb testing.TB, files map[string][]byte, links map[string]string) v1.I
 	if err != nil {
 		tb.Fatal(err)
 	}
-	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: "amd64", Config: v1.Config{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}})
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: "amd64", Config: config})
 	if err == nil {
 		img, err = mutate.AppendLayers(img, layer)
 	}
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return img
-}
-
-func push(tb testing.TB, as string, img v1.Image) string {
-	tb.Helper()
-	ref, err := name.ParseReference(as)
-	if err == nil {
-		err = remote.Write(ref, img)
-	}
-	if err != nil {
+	if err := remote.Write(parsed(tb, as), img); err != nil {
 		tb.Fatal(err)
 	}
 	return as
 }
 
+func parsed(tb testing.TB, ref string) name.Reference {
+	tb.Helper()
+	r, err := name.ParseReference(ref)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// Image gives an image in a registry on loopback.
+func Image(tb testing.TB, ref string) v1.Image {
+	tb.Helper()
+	img, err := remote.Image(parsed(tb, ref))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return img
+}
+
 // Files gives the regular files of an image in a registry on loopback.
 func Files(tb testing.TB, of string) map[string]string {
 	tb.Helper()
-	ref, err := name.ParseReference(of)
-	if err != nil {
-		tb.Fatal(err)
+	return FilesOf(tb, Image(tb, of))
+}
+
+// FilesOf gives the regular files of an image.
+func FilesOf(tb testing.TB, img v1.Image) map[string]string {
+	tb.Helper()
+	files := map[string]string{}
+	for h, text := range Entries(tb, img) {
+		if h.Typeflag == tar.TypeReg {
+			files[h.Name] = text
+		}
 	}
-	img, err := remote.Image(ref)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	return files
+}
+
+// Entries gives all that the file system of an image holds, by names without a slash before them.
+func Entries(tb testing.TB, img v1.Image) map[*tar.Header]string {
+	tb.Helper()
 	layers := mutate.Extract(img)
 	defer func() { _ = layers.Close() }()
-	files := map[string]string{}
+	entries := map[*tar.Header]string{}
 	for r := tar.NewReader(layers); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return files
+			return entries
 		}
 		if err != nil {
 			tb.Fatal(err)
@@ -121,22 +146,7 @@ func Files(tb testing.TB, of string) map[string]string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if h.Typeflag == tar.TypeReg {
-			files[strings.TrimPrefix(h.Name, "/")] = string(text)
-		}
+		h.Name = strings.TrimPrefix(h.Name, "/")
+		entries[h] = string(text)
 	}
-}
-
-// Folder writes a build's folder.
-func Folder(tb testing.TB, files map[string]string) string {
-	tb.Helper()
-	dir := tb.TempDir()
-	for file, text := range files {
-		file = filepath.Join(dir, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-			tb.Fatal(err)
-		}
-		write(tb, file, text)
-	}
-	return dir
 }

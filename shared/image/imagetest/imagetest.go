@@ -1,26 +1,20 @@
-// Package imagetest is what the tests of builds need beside BuildKit: Debian's docker-registry on loopback, and base
-// images that a test makes itself, since no public registry can be counted on. What is not installed skips
-// a test by name, or fails it under FLYCD_TEST_REQUIRE=all.
+// Package imagetest is what the tests of builds need beside BuildKit: Debian's docker-registry on loopback, a buildkitd as a
+// person may run one, programs for steps to run, and base images that a test makes itself, since no public registry can be
+// counted on. What is not installed skips a test by name, or fails it under FLYCD_TEST_REQUIRE=all.
+//
+// A server of a test's own ends with the test; those of a World are shared by the tests of one program and end with them.
 package imagetest
 
 import (
-	"bytes"
-	"fmt"
-	"net"
-	"net/http"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
+	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/crypto/bcrypt"
+	"github.com/gigurra/flycd/shared/job"
 )
-
-// User is whom a registry with a password opens for.
-const User = "u"
 
 // Need skips a test that lacks a program. A buildkitd wants root beside it.
 func Need(tb testing.TB, programs ...string) {
@@ -29,9 +23,17 @@ func Need(tb testing.TB, programs ...string) {
 		if _, err := exec.LookPath(p); err != nil {
 			miss(tb, "the program "+p+" is not installed")
 		}
-		if p == "buildkitd" && os.Geteuid() != 0 {
-			miss(tb, "buildkitd needs root")
+		if p == "buildkitd" {
+			NeedRoot(tb)
 		}
+	}
+}
+
+// NeedRoot skips a test that is not run by root.
+func NeedRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		miss(tb, "builds and their sandboxes need root")
 	}
 }
 
@@ -43,114 +45,48 @@ func miss(tb testing.TB, what string) {
 	tb.Skip(what)
 }
 
-// Registry starts a docker-registry that ends with the test, and gives its host. With a password it opens for User
-// alone.
-func Registry(tb testing.TB, password string) string {
+// Folder writes a build's folder.
+func Folder(tb testing.TB, files map[string]string) string {
 	tb.Helper()
-	Need(tb, "docker-registry")
-	host, dir := freeHost(tb), tb.TempDir()
-	conf := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", dir, host)
-	if password != "" {
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-		if err != nil {
+	dir := tb.TempDir()
+	for file, text := range files {
+		file = filepath.Join(dir, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // as a checkout has it
 			tb.Fatal(err)
 		}
-		users := filepath.Join(dir, "htpasswd")
-		write(tb, users, User+":"+string(hash))
-		conf += fmt.Sprintf("auth: {htpasswd: {realm: test, path: %s}}\n", users)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // as a checkout has it
+			tb.Fatal(err)
+		}
 	}
-	file := filepath.Join(dir, "config.yml")
-	write(tb, file, conf)
-	Serve(tb, func() bool { return answers("http://" + host + "/v2/") }, "docker-registry", "serve", file)
-	return host
+	return dir
 }
 
-// Buildkitd starts a buildkitd outside any sandbox, as a person may run one, and gives its address.
-func Buildkitd(tb testing.TB) string {
+// WantSays fails a test whose text lacks one of the parts.
+func WantSays(tb testing.TB, what, text string, says ...string) {
 	tb.Helper()
-	Need(tb, "buildkitd", "runc")
-	dir, err := os.MkdirTemp("", "bk") //nolint:usetesting // a socket wants a short path
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	up := func() bool {
-		conn, err := new(net.Dialer).DialContext(tb.Context(), "unix", socket)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	}
-	Serve(tb, up, "buildkitd", "--root", filepath.Join(dir, "root"), "--addr", "unix://"+socket, "--containerd-worker=false")
-	return "unix://" + socket
-}
-
-// Serve starts a program that serves until the test ends, and waits until it is up.
-func Serve(tb testing.TB, up func() bool, program string, args ...string) {
-	tb.Helper()
-	var said bytes.Buffer
-	cmd := exec.Command(program, args...) //nolint:gosec,noctx // a server of the test's own; it ends with the test
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = withParent()
-	started, gone := make(chan error), make(chan struct{})
-	go func() {
-		// the signal of a parent's death is that of the thread which started the child
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-		close(gone)
-	}()
-	if err := <-started; err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { end(cmd, gone) })
-	const patience = 30 * time.Second
-	for late := time.After(patience); !up(); {
-		select {
-		case <-gone:
-			tb.Fatalf("%s ended: %s", program, said.String())
-		case <-late:
-			tb.Fatalf("%s does not come up within %s", program, patience)
-		case <-time.After(20 * time.Millisecond):
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			tb.Errorf("%s = %q, want one that says %q", what, text, s)
 		}
 	}
 }
 
-func end(cmd *exec.Cmd, gone <-chan struct{}) {
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-gone:
-	case <-time.After(10 * time.Second):
-		_ = cmd.Process.Kill()
-		<-gone
-	}
-}
-
-func freeHost(tb testing.TB) string {
+// WantRejected fails a test whose error is not one that no attempt can cure, or lacks one of the parts.
+func WantRejected(tb testing.TB, err error, says ...string) {
 	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	if !errors.Is(err, job.ErrRejected) {
+		tb.Errorf("error = %v, want a rejection that says %q", err, says)
+		return
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	WantSays(tb, "error", err.Error(), says...)
 }
 
-func answers(url string) bool {
-	res, err := http.Get(url) //nolint:gosec,noctx // a server of the test's own on loopback
-	if err == nil {
-		_ = res.Body.Close()
-	}
-	return err == nil
-}
-
-func write(tb testing.TB, file, text string) {
+// WantRetry fails a test whose error is not one that may be tried again, or lacks one of the parts.
+func WantRetry(tb testing.TB, err error, says ...string) {
 	tb.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
+	if err == nil || errors.Is(err, job.ErrRejected) {
+		tb.Errorf("error = %v, want one that may be tried again and says %q", err, says)
+		return
 	}
+	WantSays(tb, "error", err.Error(), says...)
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
 
@@ -40,7 +41,7 @@ func TestProgramSeesOnlyItsOwn(t *testing.T) {
 // runner runs a runner process with a secret and the probe in its sandbox, and gives its output.
 func runner(t *testing.T, dir string, args ...string) (*exec.Cmd, *os.File) {
 	t.Helper()
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func TestRunnersSecretsAreNotSeen(t *testing.T) {
 }
 
 func TestRunnersOpenFilesAreNotInherited(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	dir := t.TempDir()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("canary"), 0o600); err != nil {
@@ -145,7 +146,7 @@ func TestDangerousCapabilitiesAreDropped(t *testing.T) {
 }
 
 func TestMachinesDiskIsClosed(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	if _, err := os.Stat("/sys/fs/cgroup/devices"); err != nil {
 		t.Skip("devices are closed by version 1 of cgroups only")
 	}

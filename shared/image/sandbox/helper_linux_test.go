@@ -5,26 +5,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
-
-// needRoot skips where no sandbox can be made, but not where everything is required.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
-		t.Fatal("root is required: sandboxes are made by root alone")
-	}
-	t.Skip("needs root")
-}
 
 // output is what a sandboxed program says, line by line.
 type output struct {
@@ -81,7 +69,7 @@ func (o *output) await(t *testing.T, begin string) string {
 // start runs a probe in a sandbox that the test closes at its end.
 func start(t *testing.T, s sandbox.Spec, args ...string) (*sandbox.Sandbox, *output) {
 	t.Helper()
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	out := newOutput()
 	if s.Dir == "" {
 		s.Dir = t.TempDir()

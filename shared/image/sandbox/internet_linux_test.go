@@ -16,6 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 // world is a network of its own that plays the internet, and all that lies around the machine: there is no other way
@@ -34,7 +36,7 @@ var worlds atomic.Int64
 // newWorld makes one that lasts as long as the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	// several test programs may run at once
 	n := worlds.Add(1)
 	block := freeBlock(t, os.Getpid()*7+int(n)*31)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
 
@@ -93,7 +94,7 @@ func TestFullDiskEndsTheSandbox(t *testing.T) {
 }
 
 func TestTheMachineKeepsItsReserveOfDisk(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func TestTheMachineKeepsItsReserveOfDisk(t *testing.T) {
 
 // Broken when: a build that makes empty files without end leaves the machine no inode, as their size is nothing.
 func TestTheMachineKeepsRoomForFiles(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64m,nr_inodes=3200"); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
 
@@ -50,7 +51,7 @@ func TestManySandboxesAtOnce(t *testing.T) {
 }
 
 func TestCancelledStartLeavesNothing(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the job was cancelled")
 	cancel(why)
@@ -64,7 +65,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 }
 
 func TestBadSpecIsTold(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	dir := t.TempDir()
 	for want, s := range map[string]sandbox.Spec{
 		"absolute":           {Dir: "x", Path: "/bin/true"},
@@ -81,7 +82,7 @@ func TestBadSpecIsTold(t *testing.T) {
 
 // TestRuncRunsContainersInside is the one thing that a sandbox is for.
 func TestRuncRunsContainersInside(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	runc, busybox := program(t, "runc"), program(t, "busybox")
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "rootfs", "bin")

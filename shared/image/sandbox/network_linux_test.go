@@ -12,6 +12,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
 
@@ -151,7 +152,7 @@ func TestAbstractSocketIsNotReached(t *testing.T) {
 }
 
 func TestNetworkInsideIsIPv4AsWideAsTheMachines(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	want := 1500
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
 	for errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -208,7 +209,7 @@ func TestForwardingIsGivenBack(t *testing.T) {
 }
 
 func TestIPv6AddressCannotBeAllowed(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	_, err := sandbox.Start(t.Context(), sandbox.Spec{Dir: t.TempDir(), Path: self(), Allow: []netip.AddrPort{netip.MustParseAddrPort("[fdaa::1]:5000")}})
 	if err == nil || errors.Is(err, sandbox.ErrUnavailable) || !strings.Contains(err.Error(), "IPv4") {
 		t.Errorf("err is %v", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
+	"github.com/gigurra/flycd/shared/image/imagetest"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 )
 
@@ -54,7 +55,7 @@ func traces(t *testing.T, name string) []string {
 }
 
 func TestCloseGivesEverythingBack(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	own := fmt.Sprintf("fcd%dx", os.Getpid())
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -82,7 +83,7 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 }
 
 func TestFailedStartLeavesNothing(t *testing.T) {
-	needRoot(t)
+	imagetest.NeedRoot(t)
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	if err := os.WriteFile(broken, []byte("no program"), 0o700); err != nil {
