@@ -99,7 +99,7 @@ func (w *work) build(ctx context.Context, req image.Request) (image.Reference, e
 		}
 	}
 	w.log.InfoContext(ctx, "building", "tag", req.Tag)
-	ctx, cancel := withinAttempt(ctx)
+	ctx, cancel := withinAttempt(ctx, "it did not end within the time of its attempt at the job, which no build.timeout extends: make its steps shorter")
 	defer cancel()
 	ref, err := w.builder().Build(ctx, req)
 	if err != nil {
@@ -108,16 +108,15 @@ func (w *work) build(ctx context.Context, req image.Request) (image.Reference, e
 	return ref, nil
 }
 
-// withinAttempt ends a build a little before its attempt ends. So it is a failed attempt, of which there are few: one that
-// was cut off counts as lost, like a machine that vanished, and would be begun again many times.
-func withinAttempt(ctx context.Context) (context.Context, context.CancelFunc) {
+// withinAttempt ends long work a little before its attempt ends, and says why. So it is a failed attempt, of which there
+// are few: one that was cut off counts as lost, like a machine that vanished, and would be begun again many times.
+func withinAttempt(ctx context.Context, why string) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		return ctx, func() {}
 	}
 	const before, share = 5 * time.Second, 10
-	return context.WithDeadlineCause(ctx, end.Add(-min(before, time.Until(end)/share)),
-		errors.New("it did not end within the time of its attempt at the job, which no build.timeout extends: make its steps shorter"))
+	return context.WithDeadlineCause(ctx, end.Add(-min(before, time.Until(end)/share)), errors.New(why))
 }
 
 // request is what the builder is asked for: enough to look the image up, and all but the folder and the

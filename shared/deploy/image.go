@@ -82,7 +82,9 @@ func (w *work) takeImage(ctx context.Context) error {
 	if err := w.ensureApp(ctx); err != nil {
 		return err
 	}
-	if _, err := w.Images.Copy(ctx, ref, to.Name); err != nil {
+	copying, cancel := withinAttempt(ctx, "it was not copied within the time of its attempt at the job: a registry is too slow, or the image too large")
+	defer cancel()
+	if _, err := w.Images.Copy(copying, ref, to.Name); err != nil {
 		return fmt.Errorf("copy image of %s: %w", w.entry.App.Name, err)
 	}
 	return nil

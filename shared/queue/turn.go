@@ -19,7 +19,7 @@ import (
 // end, or Redis'; there is no turn then, and building without one is safe.
 func (q *Queue) Turn(ctx context.Context, image, holder string) (release func(), waited bool, err error) {
 	t := turn{q: q, image: image, holder: holder + " " + rand.Text(), stands: q.Times.Turn}
-	for {
+	for wait := t.stands / 30; ; wait = min(wait*5/4, t.stands/6) {
 		mine, err := t.take(ctx)
 		if err == nil && mine {
 			return t.keep(ctx), waited, nil
@@ -32,7 +32,8 @@ func (q *Queue) Turn(ctx context.Context, image, holder string) (release func(),
 			return func() {}, waited, fmt.Errorf("take a turn at building %s: %w", image, err)
 		}
 		waited = true
-		pause(ctx, t.stands/30)
+		// builds take seconds or many minutes, and hosted servers bill by command
+		pause(ctx, wait)
 	}
 }
 
