@@ -133,13 +133,7 @@ func TestForgedIsRefusedAndTouchesNothing(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.status, got.text)
 		}
 	}
-	stats, err := h.q.Stats(t.Context())
-	if jobs, jerr := h.q.Jobs(t.Context(), queue.Filter{}); err != nil || jerr != nil || len(jobs) > 0 || stats.Waiting+stats.Active > 0 {
-		t.Errorf("the queue holds %v, %+v, %v, %v", jobs, stats, err, jerr)
-	}
-	if n := h.calls.Load(); n != 0 {
-		t.Errorf("%d calls to Fly", n)
-	}
+	h.nothingHappened()
 }
 
 func signWith(key string, body []byte) string {
@@ -174,14 +168,7 @@ func TestReplayGivesTheSameAnswerAndDoesNothingTwice(t *testing.T) {
 
 func TestOnePushThroughTwoHooksIsOneJob(t *testing.T) {
 	h := open(t, roots(t, hello))
-	first := h.push("guid-1", payload(t, "push.branch.json"))
-	second := h.push("guid-2", payload(t, "push.branch.json"))
-	if second.status != http.StatusAccepted || len(second.Jobs) != 1 || second.Jobs[0].ID != first.Jobs[0].ID {
-		t.Errorf("got %d %s after %s", second.status, second.text, first.text)
-	}
-	if n := len(h.machines()); n != 1 {
-		t.Errorf("%d machines, want one", n)
-	}
+	h.oneJob(h.push("guid-1", payload(t, "push.branch.json")), h.push("guid-2", payload(t, "push.branch.json")))
 }
 
 // TestRedeliveryWorksOnceTheAppIsKnown holds that an ignored delivery is not remembered as such.

@@ -1,21 +1,21 @@
 package main
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gigurra/flycd/shared/image/imagetest"
 )
 
 // TestBuildScripts runs the scripts in testdata/build, which build with a real BuildKit.
 func TestBuildScripts(t *testing.T) {
 	t.Parallel()
-	addr := buildkitd(t)
+	imagetest.Need(t, "buildctl")
+	addr := imagetest.Buildkitd(t).Addr
 	commands := scriptCommands()
 	commands["unwritten"] = registryUnwritten
 	testscript.Run(t, testscript.Params{
@@ -50,39 +50,4 @@ func registryUnwritten(ts *testscript.TestScript, _ bool, _ []string) {
 	if wrote := worldOf(ts).RegistryRequests.Matching(func(method, _ string) bool { return method != "GET" && method != "HEAD" }); len(wrote) > 0 {
 		ts.Fatalf("the registry was written to: %v", wrote)
 	}
-}
-
-// buildkitd starts one for the test and gives its address.
-func buildkitd(t *testing.T) string {
-	t.Helper()
-	miss := t.Skip
-	if os.Getenv("FLYCD_TEST_REQUIRE") == "all" {
-		miss = t.Fatal
-	}
-	for _, program := range []string{"buildkitd", "buildctl", "runc"} {
-		if _, err := exec.LookPath(program); err != nil {
-			miss(program + " is not installed")
-		}
-	}
-	if os.Geteuid() != 0 {
-		miss("buildkitd needs root")
-	}
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "bk.sock")
-	cmd := exec.CommandContext(t.Context(), "buildkitd", "--root", filepath.Join(dir, "root"), "--addr", "unix://"+socket, "--containerd-worker=false")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() })
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if conn, err := net.Dial("unix", socket); err == nil {
-			_ = conn.Close()
-			return "unix://" + socket
-		}
-	}
-	t.Fatal("buildkitd does not come up")
-	return ""
 }

@@ -2,10 +2,7 @@ package image_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +13,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/imagetest"
@@ -73,26 +69,15 @@ RUN --mount=type=secret,id=TOKEN ["/step","show","/run/secrets/TOKEN"]
 
 func TestBuildkitStepAsksForKeysAndNeverSeesThem(t *testing.T) {
 	b := realBuildkit(t)
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := ssh.NewPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, print := imagetest.Key(t)
 	req := steps(t, "RUN --mount=type=ssh [\"/step\",\"ssh\"]\nRUN --mount=type=ssh,id=none,required=false [\"/step\",\"say\",\"no key is fine\"]\n")
-	req.SSH = map[string]manifest.Secret{"default": manifest.NewSecret(string(pem.EncodeToMemory(block)))}
+	req.SSH = map[string]manifest.Secret{"default": manifest.NewSecret(key)}
 	var log bytes.Buffer
 	req.Log = &log
 	build(t, b, req)
-	imagetest.WantSays(t, "log", log.String(), "signed "+ssh.FingerprintSHA256(want)+" true", "removed false", "no key is fine")
+	imagetest.WantSays(t, "log", log.String(), "signed "+print+" true", "removed false", "no key is fine")
 	req.SSH = map[string]manifest.Secret{"default": manifest.NewSecret("hunter2-secret")}
-	_, err = b.Build(t.Context(), req)
+	_, err := b.Build(t.Context(), req)
 	imagetest.WantRejected(t, err, `build.ssh: the secret for "default" is no private key`)
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error tells the secret: %v", err)

@@ -23,15 +23,7 @@ func digest(t *testing.T, tree *source.Tree, p string, watch ...string) string {
 func local(t *testing.T, dir string) *source.Tree {
 	t.Helper()
 	tree, err := client(t).Local(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := tree.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return tree
+	return kept(t, tree, err)
 }
 
 func TestDigestIsGitsOwnHashOfTheFolder(t *testing.T) {

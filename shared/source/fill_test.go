@@ -21,15 +21,7 @@ import (
 func outline(t *testing.T, c *source.Client, url, hash string) *source.Tree {
 	t.Helper()
 	tree, err := c.Outline(t.Context(), url, source.Commit{Hash: hash})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := tree.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return tree
+	return kept(t, tree, err)
 }
 
 func fill(t *testing.T, c *source.Client, tree *source.Tree, paths ...string) {

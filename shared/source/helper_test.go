@@ -172,6 +172,12 @@ func client(t *testing.T) *source.Client {
 func fetch(t *testing.T, c *source.Client, url, hash string, paths ...string) *source.Tree {
 	t.Helper()
 	tree, err := c.Fetch(t.Context(), url, source.Commit{Hash: hash}, paths...)
+	return kept(t, tree, err)
+}
+
+// kept wants a tree, and closes it at the end of the test.
+func kept(t *testing.T, tree *source.Tree, err error) *source.Tree {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,10 +3,7 @@ package buildkit_test
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/imagetest"
@@ -88,14 +83,14 @@ func holding(tb testing.TB, text string, dirs ...string) []string {
 
 func TestSSHKeysSignForStepsAndCannotBeTakenAway(t *testing.T) {
 	b, r := sharedBuilder(t)
-	first, firstPrint := newKey(t)
-	second, secondPrint := newKey(t)
+	first, firstPrint := imagetest.Key(t)
+	second, secondPrint := imagetest.Key(t)
 	var log bytes.Buffer
 	req := asked(t, map[string]string{"Dockerfile": "FROM " + base(t, r) + "\n" +
 		"RUN --mount=type=ssh [\"/step\", \"ssh\"]\n" +
 		"RUN --mount=type=ssh,id=other [\"/step\", \"ssh\"]\n" +
 		"RUN --mount=type=ssh [\"/step\", \"ssh\", \"again\"]\n"})
-	req.Log, req.SSH = &log, map[string]manifest.Secret{"default": first, "other": second}
+	req.Log, req.SSH = &log, map[string]manifest.Secret{"default": manifest.NewSecret(first), "other": manifest.NewSecret(second)}
 	mustBuild(t, b, req)
 	for print, want := range map[string]int{firstPrint: 2, secondPrint: 1} {
 		if got := strings.Count(log.String(), "signed "+print+" true"); got != want {
@@ -105,24 +100,6 @@ func TestSSHKeysSignForStepsAndCannotBeTakenAway(t *testing.T) {
 	if got := strings.Count(log.String(), "removed false"); got != 3 {
 		t.Errorf("%d steps could not remove the keys, want 3:\n%s", got, &log)
 	}
-}
-
-// newKey gives a private key in PEM form and its fingerprint.
-func newKey(tb testing.TB) (manifest.Secret, string) {
-	tb.Helper()
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	key, err := ssh.NewPublicKey(public)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return manifest.NewSecret(string(pem.EncodeToMemory(block))), ssh.FingerprintSHA256(key)
 }
 
 func TestKeyThatIsNoneIsRejectedWithoutBeingTold(t *testing.T) {

@@ -6,12 +6,17 @@
 package imagetest
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/gigurra/flycd/shared/job"
 )
@@ -59,6 +64,24 @@ func Folder(tb testing.TB, files map[string]string) string {
 		}
 	}
 	return dir
+}
+
+// Key gives a private ssh key in PEM form, and the fingerprint of its public half.
+func Key(tb testing.TB) (private, fingerprint string) {
+	tb.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	public, err := ssh.NewPublicKey(key.Public())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(block)), ssh.FingerprintSHA256(public)
 }
 
 // WantSays fails a test whose text lacks one of the parts.
