@@ -15,30 +15,34 @@
 //
 // # Rooms
 //
-//	job          Job, Result       ids, order, encoding                                no I/O
-//	manifest     App, Project      read, merge and validate app.yaml (from an fs.FS)   no I/O
-//	catalog      Entry, Route      which apps and trees a push concerns                no I/O
-//	machine      Target            translate a manifest into what Fly should hold      no I/O
-//	plan         Observed, Plan    diff and order                                      no I/O
-//	adopt        Draft             draft the manifest of an app that runs already      no I/O
-//	secret       Resolver          resolve the values that a manifest refers to        sops
-//	probe        Probe             ask an address from outside                         HTTP
-//	source       Tree              resolve, fetch, digest                              Git, disk
-//	image        Builder           resolve, build, push                                registries
-//	queue        Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
-//	fly          Client, Change    observe, apply, prove                               Fly's API
-//	fly/flysim   Server            simulate Fly                                        -
-//	launch       Launcher          find, make and end runner machines                  Machines API
-//	deploy       Deployer, Syncer  the corridor; a config tree into entries and jobs   through the above
+//	job             Job, Result       ids, order, encoding                                no I/O
+//	manifest        App, Project      read, merge and validate app.yaml (from an fs.FS)   no I/O
+//	catalog         Entry, Route      which apps and trees a push concerns                no I/O
+//	machine         Target            translate a manifest into what Fly should hold      no I/O
+//	plan            Observed, Plan    diff and order                                      no I/O
+//	adopt           Draft             draft the manifest of an app that runs already      no I/O
+//	secret          Resolver          resolve the values that a manifest refers to        sops
+//	probe           Probe             ask an address from outside                         HTTP
+//	source          Tree              resolve, fetch, digest                              Git, disk
+//	image           Builder           resolve, build, push                                registries
+//	image/buildkit  Builder           build in the runner, with a BuildKit of its own     buildkitd, runc
+//	image/sandbox   Sandbox           hold a program that runs foreign code               Linux
+//	queue           Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
+//	fly             Client, Change    observe, apply, prove                               Fly's API
+//	fly/flysim      Server            simulate Fly                                        -
+//	launch          Launcher          find, make and end runner machines                  Machines API
+//	deploy          Deployer, Syncer  the corridor; a config tree into entries and jobs   through the above
 //
 // # Rules
 //
-// Imports go strictly down: job manifest < catalog machine < plan < adopt secret probe source image
-// queue fly launch < deploy < dispatcher runner < cmd. Each client library has one owner (flaps
-// fly, go-redis queue, go-git source, go-containerregistry image, go-github dispatcher). The
-// dispatcher's binary links neither fly-go, go-git, manifest nor deploy, nor a template engine, so
-// that it wakes fast from a slow disk; cmd/flycd links neither BuildKit nor sops, so that go run
-// compiles in a minute. Simulators are importable only from tests and from the local mode.
+// Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt secret probe
+// source image queue fly launch < image/buildkit deploy < dispatcher runner < cmd. Each client library has
+// one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
+// image/buildkit, netlink and nftables image/sandbox, go-github dispatcher). The dispatcher's binary
+// links neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a slow
+// disk; cmd/flycd links neither BuildKit nor sops, so that go run compiles in a minute. Simulators are
+// importable only from tests and from the local mode; what several rooms' tests share (queue/queuetest,
+// image/imagetest, deploy/deploytest) from tests alone.
 //
 // # Invariants
 //
@@ -74,17 +78,28 @@
 //	                                      deploy      DriftIsMendedWithoutRelease
 //	 9  no secret is seen                 cmd         NoSecretIsLeftBehind, NoSecretIsInAnError, NoSecretIsInAPlan,
 //	                                                  NoSecretIsHandedToRunners
-//	                                      runner      NoSecretIsTold
 //	                                      secret      WhatSopsSaysIsNotRepeated, SopsSeesItsKeysAndNothingElse,
 //	                                                  AppsReadOnlyWhatTheyMayOfTheEnvironment, MACsAreEqualOnlyForEqualSecrets
 //	                                      fly         ValuesAreHiddenHoweverTheyAreWritten, NoErrorTellsASecret
-//	                                      manifest    RawSecretsAreSeenNowhere, SecretShowsItselfNowhere
+//	                                      manifest    RawSecretsAreSeenNowhere, SecretShowsItselfNowhere,
+//	                                                  NoSecretIsTold, WriterFindsAValueInPieces
+//	                                      image       BuildkitSecretReachesItsStepAlone, SecretsAreTakenOutHoweverTheyArrive
+//	                                      buildkit    SecretsReachTheirStepsAndStayNowhere, ValueInPiecesOfTwoStepsIsTakenOut,
+//	                                                  SSHKeysSignForStepsAndCannotBeTakenAway
 //	                                      probe       SecretsOfAnAddressAreNotTold
 //	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
 //	                                      deploy      UnchangedSecretCostsNothing
 //	11  bad input stops nobody            runner      BadAppsStopNobody, PanicEndsOneJob
 //	                                      queue       PoisonNeverBlocks
 //	                                      deploy      RejectedWithASentence
+//	12  an image is built once            queue       OneBuildsAtATime, KilledHolderIsOutlived
+//	                                      deploy      ImageThatIsThereIsDeployedWithoutABuild, TagFollowsWhatTheImageIsMadeOf
+//	                                      buildkit    TwoMachinesMakeOneImageOfOneTree
+//	                                      cmd         WhatWasBuiltOnceIsNotBuiltAgain, TwoJobsThatWantOneImageBuildItOnce
+//	13  a build's code reaches nothing    sandbox     RunnersSecretsAreNotSeen, NothingPrivateIsReached,
+//	    of ours, and ends with its job                KilledRunnerTakesEverythingAlong (and the table in its doc)
+//	                                      cmd         StepsSeeNothingOfTheRunnerOrOfAnotherJob,
+//	                                                  StepsReachNothingOfTheMachineOrOfAnotherJob
 //
 // A room is added when a noun appears that no room owns: in this map, in the test's layers and in
 // the lint configuration, in one commit.

@@ -18,7 +18,7 @@
 // A Request is a folder, a Dockerfile, and all that a build is asked for; its image goes to a tag that derives from what
 // goes in. Request.Check looks at it before any program does. Backends gives each request its builder: Buildctl starts buildctl against
 // a BuildKit that runs elsewhere, Flyctl uses Fly's remote builders (also for buildpacks), Missing says what to set up, Fact is for the
-// registry of a simulator; the builder of a runner, which brings its own BuildKit, is in the folder buildkit. What a builder cannot do
+// registry of a simulator; the builder of a runner, which brings its own BuildKit in a sandbox, is the room image/buildkit. What a builder cannot do
 // it rejects, or says in the build's log where the image runs all the same.
 //
 // Two machines that build one tree with BuildKit make one image wherever the Dockerfile is deterministic: the image tells the
@@ -29,8 +29,9 @@
 //
 // Tokens and secrets never stand on a command line, where every process of the machine reads them. Logins are in a private
 // folder that is removed after the build; a build's secrets are in the environment of the one buildctl that hands them on, and its
-// ssh keys with an agent in this process's memory, so that no file of them outlives a build that is killed. What a step prints
-// of a secret is hidden before it reaches the log or an error. flyctl takes build secrets as flags only, so it gets none.
+// ssh keys with an agent in this process's memory, so that no file of them outlives a build that is killed. flyctl takes build secrets
+// as flags only, so it gets none. What a build says goes through Request.Redactor on its way to the log and into errors, so what a step
+// prints of a secret by mistake is not told. A step that wants to tell it can.
 //
 // # Failures
 //
