@@ -17,8 +17,11 @@ func TestProofFailsWhereOneThingIsWrong(t *testing.T) {
 		wrong func(a *account)
 		want  string
 	}{
-		"image":     {web, func(a *account) { a.o.Machines[0].Config.Image = "nginx@" + digest("0") }, "runs image"},
-		"tag":       {web, func(a *account) { a.o.Machines[0].ImageRef.Digest = digest("0"); a.o.Machines[0].Config.Image = "nginx" }, "runs image"},
+		"image": {web, func(a *account) { a.o.Machines[0].Config.Image = "nginx@" + digest("0") }, "runs image"},
+		"tag": {web, func(a *account) {
+			a.o.Machines[0].ImageRef.Digest = digest("0")
+			a.o.Machines[0].Config.Image = "nginx"
+		}, "runs image"},
 		"no image":  {web, func(a *account) { a.o.Machines[0].ImageRef.Digest = ""; a.o.Machines[0].Config.Image = "nginx" }, "runs image nginx"},
 		"config":    {web, func(a *account) { a.edit(0, func(c map[string]any) { at(c, "env")["GREETING"] = "x" }) }, "env.GREETING"},
 		"digest":    {web, func(a *account) { a.edit(0, func(c map[string]any) { at(c, "metadata")["flycd_digest"] = "x" }) }, "metadata.flycd_digest"},
