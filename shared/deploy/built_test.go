@@ -73,6 +73,9 @@ func TestWithoutABuilderOneIsToldWhatToSetUp(t *testing.T) {
 		if !strings.Contains(res.Detail, says) && !strings.Contains(res.Detail, "BUILDKIT_HOST") {
 			t.Errorf("%s does not say what to set up", res.Detail)
 		}
+		if res.Image != "" {
+			t.Errorf("what was not built is image %q", res.Image)
+		}
 	}
 }
 

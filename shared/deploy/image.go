@@ -34,8 +34,11 @@ func (w *work) makeImage(ctx context.Context) error {
 		return w.foresee(ctx)
 	}
 	ref, err := w.buildOnce(ctx)
+	if err != nil {
+		return err
+	}
 	w.image = ref.String()
-	return err
+	return nil
 }
 
 // anew reports whether the job forces, and has not deployed yet.

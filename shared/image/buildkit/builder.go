@@ -20,7 +20,7 @@ type Builder struct {
 	// Program and Runc are the programs; empty means buildkitd and runc on the PATH.
 	Program, Runc string
 	// Dir is a folder on a disk with room, in which each buildkitd makes a folder of its own, removed on Close. Empty is the
-	// system's folder for temporary files. Its path is short, as a socket is made below it (80 characters at most).
+	// system's folder for temporary files. Its path is short, as a socket is made below it (72 characters at most).
 	Dir string
 	// Registry is the host that takes the images; empty means Fly's.
 	Registry string

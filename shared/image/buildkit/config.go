@@ -27,7 +27,7 @@ func (c config) String() string {
 	put("insecure-entitlements = []")
 	put("[log]\nlevel = \"warn\"")
 	put("[grpc]\naddress = [%s]", quote("unix://"+c.socket()))
-	put("[otel]\nsocketPath = %s", quote(filepath.Join(c.dir, "otel.sock")))
+	put("[otel]\nsocketPath = \"/run/otel.sock\"") // in the sandbox's own /run
 	put("[cdi]\ndisabled = true")
 	put("[history]\nmaxEntries = 0")
 	put("[worker.containerd]\nenabled = false")

@@ -28,7 +28,7 @@ const (
 	// startsWithin is far above what buildkitd takes, which is a tenth of a second.
 	startsWithin = 30 * time.Second
 	askAgain     = 2 * time.Millisecond
-	longestDir   = 80
+	longestDir   = 72
 )
 
 // dockerIndex is docker's own name of specs.MediaTypeImageIndex.
@@ -83,9 +83,6 @@ func (b *Builder) prepare() (*daemon, *config, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("start buildkitd: make its folder: %w", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("start buildkitd: make its folder: %w", err), os.RemoveAll(dir))
-	}
 	return &daemon{dir: dir}, &config{dir: dir, runc: runc, insecure: b.Insecure}, nil
 }
 
@@ -116,7 +113,8 @@ func (d *daemon) run(ctx context.Context, b *Builder, conf *config) error {
 		Dir: d.dir, Path: program, Args: []string{"--config", file},
 		Env: []string{
 			"PATH=" + filepath.Dir(conf.runc) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"),
+			// its own /tmp lies in Dir too, and keeps the paths of sockets short that are made below it
+			"HOME=" + d.dir, "TMPDIR=/tmp",
 		},
 		Log: &d.said, Limits: b.Limits, Allow: b.Allow,
 	})

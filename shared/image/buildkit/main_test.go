@@ -55,7 +55,9 @@ func sharedBuilder(tb testing.TB) (b *buildkit.Builder, registry string) {
 	imagetest.Need(tb, "buildkitd", "runc")
 	registry = world.Registry(tb)
 	begin.Do(func() {
-		theBuilder = &buildkit.Builder{Dir: filepath.Join(world.Dir, "shared"), Registry: registry, Allow: []netip.AddrPort{netip.MustParseAddrPort(registry)}}
+		// a path as long as it may be: sockets are made below it, also for the steps
+		dir := filepath.Join(world.Dir, strings.Repeat("d", max(71-len(world.Dir), 1)))
+		theBuilder = &buildkit.Builder{Dir: dir, Registry: registry, Allow: []netip.AddrPort{netip.MustParseAddrPort(registry)}}
 		world.AtEnd(func() { _ = theBuilder.Close() })
 	})
 	return theBuilder, registry
