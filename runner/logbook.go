@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
@@ -92,7 +90,7 @@ func (l *logbook) cut(text []byte) []byte {
 }
 
 func (l *logbook) add(line string) {
-	line = told(strings.TrimRight(line, "\r"), l.redact)
+	line = l.redact.Told(strings.TrimRight(line, "\r"))
 	fmt.Fprintln(l.out, line)
 	if l.size += len(line); l.size > fullLog && len(line) > shortLine {
 		line = strings.ToValidUTF8(line[:shortLine], "") + "…"
@@ -110,22 +108,6 @@ func (l *logbook) add(line string) {
 	}
 }
 
-// told is what may be shown of a text that came from elsewhere: without secrets, also those that were written with something
-// between their characters, and without what moves a terminal's cursor or sets its title.
-func told(text string, redact manifest.Redactor) string {
-	text = redact.Redact(strings.ToValidUTF8(text, "�"))
-	if !strings.ContainsFunc(text, moves) {
-		return text
-	}
-	still := func(r rune) rune {
-		if moves(r) {
-			return -1
-		}
-		return r
-	}
-	return redact.Redact(strings.Map(still, escapes.ReplaceAllString(text, "")))
-}
-
 // longDetail is the most that is recorded of why a job ended as it did.
 const longDetail = 32 << 10
 
@@ -136,13 +118,6 @@ func shortened(detail string) string {
 	}
 	head, tail := detail[:longDetail/2], detail[len(detail)-longDetail/2:]
 	return strings.ToValidUTF8(head, "") + "\n…\n" + strings.ToValidUTF8(tail, "")
-}
-
-// escapes are the sequences that terminals obey: of control, of the operating system, and short ones.
-var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*[0-~])`)
-
-func moves(r rune) bool {
-	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
 }
 
 func (l *logbook) run(ctx context.Context) {

@@ -160,10 +160,10 @@ func RequestOf(c *queue.Claim) deploy.Request {
 // finish records the result.
 func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result, log *slog.Logger) error {
 	redact := manifest.NewRedactor(r.Secrets...)
-	res.Detail = shortened(told(res.Detail, redact))
+	res.Detail = shortened(redact.Told(res.Detail))
 	for _, list := range [][]string{res.Changes, res.Warnings} {
 		for i := range list {
-			list[i] = told(list[i], redact)
+			list[i] = redact.Told(list[i])
 		}
 	}
 	for _, line := range res.Changes {
@@ -178,7 +178,7 @@ func (r *Runner) finish(ctx context.Context, claim *queue.Claim, res job.Result,
 
 // later gives back a job that is to be done at another time: nothing is counted.
 func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, log *slog.Logger) error {
-	why := told(l.Why, manifest.NewRedactor(r.Secrets...))
+	why := manifest.NewRedactor(r.Secrets...).Told(l.Why)
 	log.InfoContext(ctx, "later", "until", l.Until.UTC().Format(time.RFC3339), "why", why)
 	back := queue.GiveBack{After: max(time.Until(l.Until), 0) + laterSlack, Detail: why}
 	return r.record(ctx, func(ctx context.Context) error {
@@ -190,7 +190,7 @@ func (r *Runner) later(ctx context.Context, claim *queue.Claim, l deploy.Later, 
 // failed decides what follows an attempt without a result: nothing where the claim is gone; another
 // one on this machine where the wait for it fits the deadline; else the job is given back.
 func (r *Runner) failed(ctx context.Context, claim *queue.Claim, cause error, deadline time.Time) (again bool, err error) {
-	redacted := told(cause.Error(), manifest.NewRedactor(r.Secrets...))
+	redacted := manifest.NewRedactor(r.Secrets...).Told(cause.Error())
 	if errors.Is(context.Cause(ctx), errLost) {
 		return false, nil
 	}

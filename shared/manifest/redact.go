@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 const (
@@ -92,7 +93,7 @@ type redactedError struct {
 func (r redactedError) Error() string { return r.text }
 func (r redactedError) Unwrap() error { return r.err }
 
-// Writer gives a writer that hands text on without the values, line by line, so that a value which comes in pieces is found
+// Writer gives a writer that hands text on as it is Told, line by line, so that a value which comes in pieces is found
 // too. One that spans lines is found by its lines. It is safe for concurrent use; Close hands on the last line, and
 // more may be written after it.
 func (r Redactor) Writer(to io.Writer) io.WriteCloser { return &redactingWriter{to: to, redact: r} }
@@ -113,13 +114,16 @@ func (w *redactingWriter) Write(p []byte) (int, error) {
 	end := bytes.LastIndexByte(w.line, '\n') + 1
 	if end == 0 && len(w.line) > longestLine {
 		// whole values are taken out first, so that what is cut off at the end can only be the beginning of one
-		w.line = []byte(w.redact.Redact(string(w.line)))
+		w.line = []byte(w.redact.Told(string(w.line)))
 		end = max(len(w.line)-w.redact.Longest(), 0)
+		for end > 0 && end < len(w.line) && !utf8.RuneStart(w.line[end]) {
+			end--
+		}
 	}
 	if end == 0 {
 		return len(p), nil
 	}
-	_, err := io.WriteString(w.to, w.redact.Redact(string(w.line[:end])))
+	_, err := io.WriteString(w.to, w.redact.Told(string(w.line[:end])))
 	w.line = append(w.line[:0], w.line[end:]...)
 	return len(p), err
 }
@@ -131,7 +135,7 @@ func (w *redactingWriter) Close() error {
 	if len(w.line) == 0 {
 		return nil
 	}
-	_, err := io.WriteString(w.to, w.redact.Redact(string(w.line)))
+	_, err := io.WriteString(w.to, w.redact.Told(string(w.line)))
 	w.line = nil
 	return err
 }
