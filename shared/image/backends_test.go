@@ -131,6 +131,8 @@ func TestBadRequestsAreRejectedByTheirKeys(t *testing.T) {
 	for says, change := range map[string]func(*image.Request){
 		"is no app name":                      func(r *image.Request) { r.App = "No App" },
 		"is no image tag":                     func(r *image.Request) { r.Tag = "a b" },
+		"tag cache-web is of those":           func(r *image.Request) { r.Tag = "cache-web" },
+		"tag c-0123456789abcdef is of those":  func(r *image.Request) { r.Tag = "c-0123456789abcdef" },
 		`image.repository "ghcr.io/a:1"`:      func(r *image.Request) { r.Repository = "ghcr.io/a:1" },
 		`image.repository "a,push=false"`:     func(r *image.Request) { r.Repository = "a,push=false" },
 		`"A,src=/etc/shadow" is no name`:      func(r *image.Request) { r.Secrets = map[string]manifest.Secret{"A,src=/etc/shadow": {}} },
@@ -153,6 +155,25 @@ func TestBadRequestsAreRejectedByTheirKeys(t *testing.T) {
 	req.Dir = filepath.Join(req.Dir, "none")
 	if _, err := req.Check(""); err == nil || strings.Contains(fmt.Sprint(err), job.ErrRejected.Error()) {
 		t.Errorf("error = %v, want one that may be tried again", err)
+	}
+}
+
+func TestPeopleChooseNoTagOfFlyCDsOwn(t *testing.T) {
+	sum := strings.Repeat("0a", 20)
+	for tag, says := range map[string]string{
+		"try-1": "", "t-1": "", "c-web": "", "T-" + sum: "", "t-" + sum + "0": "", "_": "",
+		"t-" + sum: "FlyCD's own", "c-0a": "FlyCD's own", "cache-web": "FlyCD's own",
+		"": "is no image tag", "-x": "is no image tag", "a b": "is no image tag", strings.Repeat("a", 129): "is no image tag",
+	} {
+		switch err := image.CheckTag(tag); {
+		case says == "" && err != nil, says != "" && (err == nil || !strings.Contains(err.Error(), says)):
+			t.Errorf("%q: %v, want %q", tag, err, says)
+		}
+	}
+	req := asked(t, map[string]string{"Dockerfile": "FROM scratch\n"})
+	req.Tag = "t-" + sum
+	if _, err := req.Check(""); err != nil {
+		t.Errorf("the corridor's own tag: %v", err)
 	}
 }
 

@@ -53,13 +53,14 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 	if err != nil {
 		return Reference{}, err
 	}
+	seen := new(plain)
 	p := program{
-		path: binary, args: c.args(b.Addr), log: req.Log, redact: req.Redactor(),
+		path: binary, args: c.args(b.Addr), log: req.Log, redact: req.Redactor(), reads: seen,
 		// what this process was given for itself, the login's password among it, is none of buildctl's business
 		env: append(c.secretEnv(), "DOCKER_CONFIG="+private), hides: []string{"FLY", "REDIS_", epochArg},
 	}
 	if err := p.run(ctx); err != nil {
-		return Reference{}, b.judge(imageName, err)
+		return Reference{}, b.judge(imageName, err, seen)
 	}
 	made, err := readMade(filepath.Join(private, metadata))
 	if err != nil {
@@ -87,19 +88,28 @@ func (b Buildctl) images(imageName string) Registry {
 	return r
 }
 
-// judge knows what buildctl says of a BuildKit that cannot be reached and of a registry that denies a push;
+// judge knows what buildctl says of a BuildKit that cannot be reached, of registries, and of a step that fails;
 // the rest is judged as of every builder.
-func (b Buildctl) judge(imageName string, err error) error {
+func (b Buildctl) judge(imageName string, err error, seen *plain) error {
 	var f *failure
+	if !errors.As(err, &f) {
+		return judge("build "+imageName, err)
+	}
+	f.sentence, f.where, f.shown = seen.sentence(), seen.at(), seen.shown()
+	pushed, isPush := strings.CutPrefix(seen.message(), "failed to push "+imageName+": ")
 	switch {
-	case !errors.As(err, &f):
 	case strings.Contains(f.last, "failed to list workers"):
 		return fmt.Errorf("build %s: the BuildKit at BUILDKIT_HOST=%s cannot be reached: start it, or correct the address:\n%s",
 			imageName, or(b.Addr, "(not set)"), f.last)
-	case strings.Contains(f.last, "error: failed to solve: failed to push"):
+	case isPush:
 		host, _, _ := strings.Cut(imageName, "/")
-		return fmt.Errorf("build %s: the image is built, and registry %s does not take it: see that it can be reached, and that FlyCD's login may push:\n%s",
-			imageName, host, f.last)
+		return fmt.Errorf("build %s: the image is built, and registry %s does not take it: see that it can be reached, and that FlyCD's login may push: %s",
+			imageName, host, pushed)
+	}
+	if says, again, ok := seen.registry(); ok && again {
+		return fmt.Errorf("build %s: %s", imageName, f.told(seen.at()+says))
+	} else if ok {
+		return job.Rejectf("build %s: %s", imageName, f.told(seen.at()+says))
 	}
 	return judge("build "+imageName, err)
 }

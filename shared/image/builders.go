@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,10 @@ import (
 var (
 	appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	tagName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	digests = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	// keptTag is what nothing is built under, and builtTag what stands for all that an image is made from.
+	keptTag  = regexp.MustCompile(`^(cache-|c-[0-9a-f]+$)`)
+	builtTag = regexp.MustCompile(`^t-[0-9a-f]{40}$`)
+	digests  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	// secretID is narrow because ids are written into lists that commas part.
 	secretID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 )
@@ -48,6 +52,8 @@ func (r Request) Check(registry string) (string, error) {
 		return "", job.Rejectf("build: %q is no app name", r.App)
 	case !tagName.MatchString(r.Tag):
 		return "", job.Rejectf("build: %q is no image tag", r.Tag)
+	case keptTag.MatchString(r.Tag):
+		return "", job.Rejectf("build: tag %s is of those under which FlyCD keeps caches (cache-…) and copies (c-…)", r.Tag)
 	}
 	if _, err := name.NewRepository(r.Repository); r.Repository != "" && err != nil {
 		return "", job.Rejectf("image.repository %q is no repository: expected one such as %s/%s or ghcr.io/acme/web, without a tag",
@@ -61,6 +67,18 @@ func (r Request) Check(registry string) (string, error) {
 		}
 	}
 	return imageName, r.checkFiles(imageName)
+}
+
+// CheckTag says what is wrong with a tag that a person chose: it must be one that registries take, and none of FlyCD's own, as an
+// image that is found under those is taken for what they say of it.
+func CheckTag(tag string) error {
+	switch {
+	case !tagName.MatchString(tag):
+		return errors.New("is no image tag: expected letters, digits, dots, dashes and underscores, 128 at most, and a letter, digit or underscore first")
+	case builtTag.MatchString(tag), keptTag.MatchString(tag):
+		return errors.New("is a tag of FlyCD's own (t-… says what an image is made from, c-… is a copy, cache-… a cache): choose another, such as try-1")
+	}
+	return nil
 }
 
 // Redactor knows what the steps of the request are given, and may print. Every Builder puts through it what a build says, in its log

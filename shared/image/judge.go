@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,20 +34,17 @@ func judge(what string, err error) error {
 	step := strings.Contains(text, "did not complete successfully")
 	switch {
 	case step && (strings.Contains(text, "exit code: 137") || strings.Contains(text, "cannot allocate memory")):
-		return job.Rejectf("%s: a step ran out of memory, or was killed: let it use less, or give the builder's machine more memory:\n%s", what, f.last)
+		return job.Rejectf("%s: %s", what, f.told(f.where+"a step ran out of memory, or was killed: let it use less, or give the builder's machine more memory"))
 	case strings.Contains(text, "no space left on device"), step && strings.Contains(strings.ToLower(f.last), "no space left on device"):
-		return job.Rejectf("%s: the builder's disk is full: remove what the builder keeps (buildctl prune), give it a larger disk, or build a smaller image:\n%s",
-			what, f.last)
+		return job.Rejectf("%s: %s", what, f.told("the builder's disk is full: remove what the builder keeps (buildctl prune), give it a larger disk, or build a smaller image"))
 	case step:
 		// whatever it printed: that it reached no host, too, may be its own fault
-		return job.Rejectf("%s: the build failed:\n%s", what, f.last)
+		return job.Rejectf("%s: %s", what, f.told(or(f.sentence, "the build failed")))
 	}
-	for _, sign := range passing() {
-		if strings.Contains(text, sign) {
-			return fmt.Errorf("%s: %w:\n%s", what, f.err, f.last)
-		}
+	if passes(text) {
+		return fmt.Errorf("%s: %s", what, f.told(or(f.sentence, "the builder, or what it needs, cannot be reached, and another attempt may help")))
 	}
-	return job.Rejectf("%s: the build failed:\n%s", what, f.last)
+	return job.Rejectf("%s: %s", what, f.told(or(f.sentence, "the build failed")))
 }
 
 // lastError is what BuildKit says in the end, without what it said of caches and steps before; all of the text where it
@@ -56,6 +54,12 @@ func lastError(text string) string {
 		return text[at:]
 	}
 	return text
+}
+
+// passes tells a failure that may be gone next time by its words.
+func passes(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(passing(), func(sign string) bool { return strings.Contains(text, sign) })
 }
 
 // passing are the marks of failures that are not the Dockerfile's.

@@ -31,12 +31,30 @@ type program struct {
 	log   io.Writer
 	// redact knows what is not shown, whatever prints it.
 	redact manifest.Redactor
+	// reads looks at what a program prints that is buildctl; nil is another.
+	reads *plain
 }
 
 // failure is a program that ended with a code that is not zero.
 type failure struct {
-	err  error
+	err error
+	// last is what it printed last.
 	last string
+	// sentence says what failed, where begins one about a line of the Dockerfile, and shown is what follows, where more is
+	// known than the last lines.
+	sentence, where, shown string
+}
+
+// told is a sentence and what is shown of the failure.
+func (f *failure) told(sentence string) string {
+	shown := f.last
+	if f.sentence != "" {
+		shown = f.shown
+	}
+	if shown == "" {
+		return sentence
+	}
+	return sentence + ":\n" + shown
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -45,7 +63,11 @@ func (f *failure) Error() string { return f.err.Error() }
 // What the program prints goes to the log, and its last lines into the failure.
 func (p program) run(ctx context.Context) error {
 	kept := &lastLines{to: p.log}
-	said := p.redact.Writer(kept)
+	var to io.Writer = kept
+	if p.reads != nil {
+		p.reads.to, to = kept, p.reads
+	}
+	said := p.redact.Writer(to)
 	cmd := exec.CommandContext(ctx, p.path, p.args...) //nolint:gosec // the arguments are made by this package
 	cmd.Env = append(slices.DeleteFunc(cmd.Environ(), p.hidden), p.env...)
 	cmd.Dir = p.dir
@@ -54,6 +76,9 @@ func (p program) run(ctx context.Context) error {
 	cmd.WaitDelay = killAfter
 	err := cmd.Run()
 	_ = said.Close() // lastLines takes everything
+	if p.reads != nil {
+		p.reads.end()
+	}
 	kept.end()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -103,7 +128,7 @@ func (l *lastLines) end() {
 }
 
 func (l *lastLines) keep() {
-	if line := strings.TrimSpace(string(l.part)); line != "" {
+	if line := strings.TrimRight(string(l.part), " \t\r\n"); line != "" {
 		l.lines = append(l.lines, line[:min(len(line), longestLine)])
 	}
 	l.lines = l.lines[max(0, len(l.lines)-keptLines):]

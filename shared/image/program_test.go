@@ -90,8 +90,8 @@ func TestUsersFailureIsRejectedAndBuildersIsNot(t *testing.T) {
 	run := func(script string) error {
 		return judge("build web", program{path: "/bin/sh", args: []string{"-c", script}}.run(t.Context()))
 	}
-	err := run("for i in $(seq 30); do echo step $i; done; echo 'process \"go build\" did not complete successfully: exit code: 1' >&2; exit 1")
-	if !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "did not complete") {
+	err := run("for i in $(seq 30); do echo step $i; done; echo '    indented'; echo; echo 'process \"go build\" did not complete successfully: exit code: 1' >&2; exit 1")
+	if !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "step 30\n    indented\nprocess \"go build\" did not complete") {
 		t.Errorf("error = %v, want a rejection with the last lines", err)
 	}
 	if strings.Contains(err.Error(), "step 3\n") {
