@@ -31,6 +31,8 @@ type built struct {
 	// Digest is empty where the builder tells none of an image that it does not push.
 	Digest string `json:"digest,omitempty"`
 	Pushed bool   `json:"pushed"`
+	// Built is false where the registry had the image already.
+	Built bool `json:"built"`
 }
 
 func (c *cli) buildCommand() *cobra.Command {
@@ -38,12 +40,13 @@ func (c *cli) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build [PATH]", Short: "Build the image of an app as a deploy would", GroupID: "deploy",
 		Long: `Build the image of the app at PATH (default: here) as a deploy would: from the same files, under the same name.
-The builder's output is talk; the result is the reference of the image by its digest, alone on a line.
+The builder's output is talk on stderr; the result is the reference of the image by its digest, alone on a line.
 
 Without --push no registry gets anything, neither image nor cache, and no token is needed; the builder has what it
 was handed. With it the image goes to the repository that the manifest says (image.repository, else the app's
 own in Fly's registry, where the app has to exist). One that is there already is not built again, and the
-next deploy of the same finds it.
+next deploy of the same finds it. A --tag of your own is always built; tags of FlyCD's (t-<digest>, c-<digest>, cache-…)
+stand for what an image is made from, and are refused.
 
 Dockerfiles are built by BuildKit, at BUILDKIT_HOST and through the program buildctl, or by flyctl on Fly's
 remote builders, as build.backend says; buildpacks only by those.`,
@@ -51,10 +54,15 @@ remote builders, as build.backend says; buildpacks only by those.`,
   flycd build . --app shop-web --push
   docker run "$(flycd build . --push --tag try-1)"`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.build(cmd.Context(), pathArg(args), f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := image.CheckTag(f.tag); err != nil && cmd.Flags().Changed("tag") {
+				return usage(fmt.Errorf("--tag %q %w", f.tag, err))
+			}
+			return c.build(cmd.Context(), pathArg(args), f)
+		},
 	}
 	cmd.Flags().BoolVar(&f.push, "push", false, "put the image into its registry")
-	cmd.Flags().StringVar(&f.tag, "tag", "", "tag of the image; without it one that stands for what it is made from")
+	cmd.Flags().StringVar(&f.tag, "tag", "", "tag of the image, such as try-1; without it one that stands for what it is made from")
 	cmd.Flags().StringVar(&f.app, "app", "", "which app, where PATH has several")
 	cmd.Flags().BoolVar(&f.noCache, "no-cache", false, "build every step again")
 	cmd.Flags().BoolVar(&f.lenient, "lenient", false, "warn of unknown keys instead of refusing them")
@@ -77,9 +85,9 @@ func (c *cli) build(ctx context.Context, path string, f buildFlags) (err error) 
 	if err != nil {
 		return err
 	}
-	ref, err := d.Build(ctx, one.req, deploy.BuildOptions{Push: f.push, Tag: f.tag, NoCache: f.noCache})
+	made, err := d.Build(ctx, one.req, deploy.BuildOptions{Push: f.push, Tag: f.tag, NoCache: f.noCache})
 	if err = interrupted(ctx, err); err != nil {
-		err = fmt.Errorf("%s: %w", one.app, err)
+		err = fmt.Errorf("%s: %w", one.app, inShort(err))
 	}
 	if err != nil && failed.Load() {
 		return exitError{exitFailed, err}
@@ -87,7 +95,29 @@ func (c *cli) build(ctx context.Context, path string, f buildFlags) (err error) 
 	if err != nil {
 		return err
 	}
-	return c.printBuilt(one.app, ref, f)
+	return c.printBuilt(one.app, made, f)
+}
+
+// shortError is an error whose further lines a person has seen already.
+type shortError struct{ error }
+
+func (e shortError) Unwrap() error { return e.error }
+
+// Error implements error.
+func (e shortError) Error() string {
+	line, _, more := strings.Cut(e.error.Error(), "\n")
+	if more {
+		line = strings.TrimSuffix(line, ":")
+	}
+	return line
+}
+
+// inShort leaves out of the error of a builder what the builder has printed.
+func inShort(err error) error {
+	if errors.As(err, new(builderError)) {
+		return shortError{err}
+	}
+	return err
 }
 
 // oneTask chooses the app to build. Mistakes of other apps do not matter.
@@ -121,7 +151,7 @@ func (c *cli) buildsFor(git *source.Client, one task, push bool) (*deploy.Deploy
 	builder, failed := watch(builder)
 	return &deploy.Deployer{
 		Source: git, Images: images, Builder: builder, Registry: c.cfg.RegistryHost, Secrets: c.cfg.secrets(),
-		BuildLog: c.err, Log: c.log, Now: time.Now,
+		BuildLog: manifest.Redactor{}.Writer(c.err), Log: c.log, Now: time.Now,
 	}, failed, nil
 }
 
@@ -136,10 +166,13 @@ func (c *cli) pushesToFly(one task) bool {
 }
 
 // printBuilt prints the image as results are, and what became of it as talk.
-func (c *cli) printBuilt(app string, ref image.Reference, f buildFlags) error {
-	b := built{App: app, Image: ref.String(), Name: ref.Name, Digest: ref.Digest, Pushed: f.push}
-	if ref.Digest == "" {
-		b.Image = ref.Name
+func (c *cli) printBuilt(app string, made deploy.Built, f buildFlags) error {
+	b := built{App: app, Image: made.String(), Name: made.Name, Digest: made.Digest, Pushed: f.push, Built: made.New}
+	if made.Digest == "" {
+		b.Image = made.Name
+	}
+	if !made.New {
+		fmt.Fprintln(c.err, "the image is there already, nothing built: --no-cache builds it again")
 	}
 	if f.output == "json" {
 		return c.printJSON(b)

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -42,7 +45,19 @@ func staticStep(t *testing.T, work string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return os.Link(program, filepath.Join(work, "fails", "step"))
+	return errors.Join(os.Link(program, filepath.Join(work, "fails", "step")), os.Link(program, filepath.Join(work, "hostile", "step")))
+}
+
+func TestLinesOfABuilderKeepTheirPlaceAndMoveNoTerminal(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	w := lineWriter{newBoard(&out, []string{"web"}), "web"}
+	if _, err := io.WriteString(w, "  indented \x1b[2Jline \r\n\n\x1b]0;evil\x07\nred\x1b[0m"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "web:   indented line\nweb: red\n"; out.String() != want {
+		t.Errorf("it shows %q, want %q", &out, want)
+	}
 }
 
 // registryUnwritten wants nothing to have been written to the registry.

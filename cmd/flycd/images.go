@@ -47,28 +47,58 @@ func isLoopback(host string) bool {
 // builder takes the programs that are set up: buildctl for the BuildKit at BUILDKIT_HOST, and flyctl. The
 // manifest chooses between them (build.backend), or FLYCD_BUILDER leaves only one.
 func (c *cli) builder(token string, images image.Registry) (image.Builder, error) {
-	var both image.Backends
-	if c.cfg.BuildkitHost != "" || c.cfg.Builder == "buildctl" {
-		both.BuildKit = image.Buildctl{Addr: c.cfg.BuildkitHost, Registry: c.cfg.RegistryHost, Logins: images.Logins, Insecure: len(images.Insecure) > 0}
-	}
-	for _, name := range []string{"flyctl", "fly"} {
-		if path, err := exec.LookPath(name); err == nil {
-			both.Fly = image.Flyctl{Path: path, Token: manifest.NewSecret(token), Registry: c.cfg.RegistryHost, Images: images}
-			break
-		}
-	}
+	buildctl := image.Buildctl{Addr: c.cfg.BuildkitHost, Registry: c.cfg.RegistryHost, Logins: images.Logins, Insecure: len(images.Insecure) > 0}
+	flyctl := image.Flyctl{Token: manifest.NewSecret(token), Registry: c.cfg.RegistryHost, Images: images}
+	var installed bool
+	flyctl.Path, installed = onPath("flyctl", "fly")
+	var set image.Backends
 	switch c.cfg.Builder {
-	case "":
 	case "fact":
 		return image.Fact{Registry: c.cfg.RegistryHost}, nil
 	case "buildctl":
-		both.Fly = nil
+		set.BuildKit = buildctl
+		if _, ok := onPath("buildctl"); !ok {
+			set.BuildKit = uninstalled{buildctl, "buildctl", "BuildKit's releases bring it"}
+		}
 	case "flyctl":
-		both.BuildKit = nil
+		set.Fly = flyctl
+		if !installed {
+			set.Fly = uninstalled{flyctl, "flyctl", "https://fly.io/docs/flyctl/install says how"}
+		}
+	case "":
+		if c.cfg.BuildkitHost != "" {
+			set.BuildKit = buildctl
+		}
+		if installed {
+			set.Fly = flyctl
+		}
 	default:
 		return nil, usage(fmt.Errorf("FLYCD_BUILDER=%q: expected buildctl, flyctl or fact", c.cfg.Builder))
 	}
-	return both, nil
+	return set, nil
+}
+
+// onPath finds the first of some programs.
+func onPath(names ...string) (path string, ok bool) {
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// uninstalled is the Builder that FLYCD_BUILDER names, where its program is not there. What a registry has is found
+// without it.
+type uninstalled struct {
+	image.Builder
+	program, from string
+}
+
+// Build implements image.Builder: it rejects the request and says what to install.
+func (u uninstalled) Build(context.Context, image.Request) (image.Reference, error) {
+	return image.Reference{}, job.Rejectf("FLYCD_BUILDER=%s, and %s is not installed: install it (%s), or leave FLYCD_BUILDER out to build with what is there",
+		u.program, u.program, u.from)
 }
 
 // errBuildFailed marks a result that a failed build is the reason of: of those that are rejected it is the
@@ -88,11 +118,10 @@ func watch(b image.Builder) (image.Builder, *atomic.Bool) {
 	if !ok {
 		return b, failed
 	}
-	if both.BuildKit != nil {
-		both.BuildKit = watched{both.BuildKit, failed}
-	}
-	if both.Fly != nil {
-		both.Fly = watched{both.Fly, failed}
+	for _, of := range []*image.Builder{&both.BuildKit, &both.Fly} {
+		if _, missing := (*of).(uninstalled); *of != nil && !missing {
+			*of = watched{*of, failed}
+		}
 	}
 	return both, failed
 }
@@ -106,5 +135,13 @@ func (w watched) Build(ctx context.Context, req image.Request) (image.Reference,
 	if errors.Is(err, job.ErrRejected) {
 		w.failed.Store(true)
 	}
-	return ref, err
+	if err != nil {
+		return image.Reference{}, builderError{err}
+	}
+	return ref, nil
 }
+
+// builderError is what a builder says after its output.
+type builderError struct{ error }
+
+func (e builderError) Unwrap() error { return e.error }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
 )
 
@@ -48,7 +49,7 @@ func (c *cli) tail(ctx context.Context, q *queue.Queue, id job.ID, follow bool) 
 		}
 		for _, l := range lines {
 			after = l.ID
-			if _, err := fmt.Fprintf(c.out, "%s %s\n", l.Time.Local().Format(time.TimeOnly), l.Text); err != nil {
+			if _, err := fmt.Fprintf(c.out, "%s %s\n", l.Time.Local().Format(time.TimeOnly), manifest.Still(l.Text)); err != nil {
 				return err
 			}
 		}

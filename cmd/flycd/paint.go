@@ -10,6 +10,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 // refused reports whether err is about rights: a token, somebody else's name, a lease.
@@ -81,7 +82,7 @@ func (p paint) outcome(word string) string {
 func lines(p []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for line := range bytes.Lines(p) {
-			if text := strings.TrimSpace(string(line)); text != "" && !yield(text) {
+			if text := strings.TrimRight(manifest.Still(string(line)), " \t\n"); text != "" && !yield(text) {
 				return
 			}
 		}

@@ -35,7 +35,7 @@ func (b *board) say(name, text string) {
 	if !b.live {
 		return
 	}
-	b.now[name] = text
+	b.now[name] = oneLineText(text)
 	b.draw()
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 // streams are where a command reads and writes: results go to out, talk goes to err.
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		err = errors.New("interrupted")
 	}
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(s.err, "flycd:", err)
+		fmt.Fprintln(s.err, "flycd:", manifest.Still(err.Error()))
 	}
 	return exitCode(err)
 }

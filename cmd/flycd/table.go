@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 )
 
 // deployed is one app of `flycd deploy -o json`: a JSON line each.
@@ -39,7 +40,7 @@ func (t table) report(app string, res job.Result, err error, output string) erro
 		}
 	}
 	for _, w := range res.Warnings {
-		fmt.Fprintf(t.err, "%s: warning: %s\n", app, w)
+		fmt.Fprintf(t.err, "%s: warning: %s\n", app, manifest.Still(w))
 	}
 	if output == "json" {
 		return orElse(json.NewEncoder(t.out).Encode(deployed{app, res}), func() error { return resultError(res, err) })
@@ -50,13 +51,13 @@ func (t table) report(app string, res job.Result, err error, output string) erro
 	}
 	fmt.Fprintf(t.out, "%-*s  %s  %s\n", t.width, app, t.paint.outcome(fmt.Sprintf("%-9s", res.Outcome)), took)
 	for _, line := range res.Changes {
-		fmt.Fprintf(t.out, "  %s\n", t.paint.change(line))
+		fmt.Fprintf(t.out, "  %s\n", t.paint.change(oneLineText(line)))
 	}
 	for _, line := range res.Pending {
-		fmt.Fprintf(t.out, "  pending: %s\n", line)
+		fmt.Fprintf(t.out, "  pending: %s\n", oneLineText(line))
 	}
 	if !res.Outcome.Done() && res.Detail != "" {
-		fmt.Fprintf(t.err, "%s: %s\n", app, res.Detail)
+		fmt.Fprintf(t.err, "%s: %s\n", app, manifest.Still(res.Detail))
 	}
 	return resultError(res, err)
 }

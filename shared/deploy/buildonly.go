@@ -17,21 +17,30 @@ type BuildOptions struct {
 	NoCache bool
 }
 
+// Built is an image that Build gives.
+type Built struct {
+	image.Reference
+	// New says that it was built now; else the registry had it already.
+	New bool
+}
+
 // Build makes the image of the job's app as a deploy would, and deploys nothing. With Push, an image that
 // the registry has is not built again; the app must exist where its repository is Fly's. What is wrong with the
 // manifest or the Dockerfile wraps job.ErrRejected. It is safe to repeat.
-func (d *Deployer) Build(ctx context.Context, req Request, o BuildOptions) (image.Reference, error) {
-	w := d.ready().work(req)
+func (d *Deployer) Build(ctx context.Context, req Request, o BuildOptions) (made Built, err error) {
+	d = d.ready()
+	d.Builder = tally{d.builder(), &made.New}
+	w := d.work(req)
 	defer w.close(ctx)
 	if err := w.walk(ctx, w.resolveConfig, w.readConfig, w.resolveSource, w.readSource); err != nil {
-		return image.Reference{}, err
+		return Built{}, err
 	}
 	if ref := w.imageRef(); ref != "" {
-		return image.Reference{}, job.Rejectf("%s: app %s is not built: it runs image %s", w.entry.File, w.entry.App.Name, ref)
+		return Built{}, job.Rejectf("%s: app %s is not built: it runs image %s", w.entry.File, w.entry.App.Name, ref)
 	}
 	sum, err := w.buildDigest()
 	if err != nil {
-		return image.Reference{}, err
+		return Built{}, err
 	}
 	// no app is made for the sake of an image
 	w.observed.Exists = true
@@ -40,7 +49,21 @@ func (d *Deployer) Build(ctx context.Context, req Request, o BuildOptions) (imag
 	asked := w.request()
 	asked.NoPush = !o.Push
 	if o.Push && o.Tag == "" && !o.NoCache {
-		return w.buildOnce(ctx)
+		made.Reference, err = w.buildOnce(ctx)
+		return made, err
 	}
-	return w.build(ctx, asked)
+	made.Reference, err = w.build(ctx, asked)
+	return made, err
+}
+
+// tally tells whether anything was built.
+type tally struct {
+	image.Builder
+	built *bool
+}
+
+// Build implements image.Builder.
+func (t tally) Build(ctx context.Context, req image.Request) (image.Reference, error) {
+	*t.built = true
+	return t.Builder.Build(ctx, req)
 }
