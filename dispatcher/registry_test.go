@@ -145,7 +145,7 @@ func TestRegistryAnswersAreSentences(t *testing.T) {
 		"a GET with a token": {methodOf(h.told(regToken, nil), http.MethodGet), 405, "/webhook/registry/TOKEN takes POST"},
 		"a GET":              {methodOf(to(h.told(regToken, nil), "/webhook/registry"), http.MethodGet), 405, "/webhook/registry takes POST"},
 		"a longer path":      {h.told(regToken+"/x", []byte(`{"image":"nginx"}`)), 404, "/webhook"},
-		"unsigned":           {to(h.told(regToken, published(t, "1.2.3", 1)), "/webhook/registry"), 401, "not signed"},
+		"unsigned":           {to(h.told(regToken, published(t, "1.2.3", 1)), "/webhook/registry"), 401, "X-Hub-Signature-256); a registry that signs nothing tells POST /webhook/registry/TOKEN, with a token of FLYCD_REGISTRY_TOKENS"},
 	} {
 		got := h.send(c.req)
 		if got.status != c.status || !strings.Contains(got.text, c.text) {

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -68,7 +69,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (event, error) {
 	}
 	if d.signature == "" {
 		unread(w)
-		return event{}, errUnsigned
+		return event{}, unsigned(r)
 	}
 	body, free, err := s.bodies.read(w, r, positive(s.BodyWithin, defaultBodyWithin))
 	if free != nil {
@@ -83,6 +84,14 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (event, error) {
 		return event{}, errUnsigned
 	}
 	return parse(v)
+}
+
+// unsigned says of a delivery without a signature where one without belongs, if its sender may be a registry.
+func unsigned(r *http.Request) error {
+	if r.URL.Path == registryPath {
+		return fmt.Errorf("%w; a registry that signs nothing tells POST %s/TOKEN, with a token of FLYCD_REGISTRY_TOKENS", errUnsigned, registryPath)
+	}
+	return errUnsigned
 }
 
 // dispatch turns an event into jobs and has the queue take them, all or none.

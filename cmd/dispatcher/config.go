@@ -47,7 +47,7 @@ type config struct {
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of POST /next; without one it refuses everybody"`
 	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
 
-	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /next, GET /healthz"`
+	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /webhook/registry/TOKEN, POST /next, GET /healthz"`
 	PrivatePort int    `env:"FLYCD_PRIVATE_PORT" envDefault:"-1" help:"private port: GET /metrics; -1 is none"`
 	Log         string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
 

@@ -40,6 +40,13 @@ func TestHelpNamesEverySetting(t *testing.T) {
 			t.Errorf("--help does not name %s", name)
 		}
 	}
+	_, port, _ := strings.Cut(out, "\n  PORT ")
+	port, _, _ = strings.Cut(port, "\n")
+	for _, at := range []string{"POST /webhook,", "POST /webhook/registry,", "POST /webhook/registry/TOKEN,", "POST /next,", "GET /healthz"} {
+		if !strings.Contains(port, at) {
+			t.Errorf("--help does not name %s at PORT: %s", at, port)
+		}
+	}
 }
 
 // TestBadSettingsAreSaidInOneGo holds that it does not start half set up, and says what to do.
