@@ -29,10 +29,6 @@ func (w *work) readConfig(ctx context.Context) error {
 			w.warnings = append(w.warnings, p.String())
 		}
 	}
-	if err := checkSupported(w.entry); err != nil {
-		return err
-	}
-	w.warnings = append(w.warnings, notes(w.entry.App)...)
 	if w.flags, err = buildFlagsOf(w.entry); err != nil {
 		return err
 	}

@@ -31,9 +31,11 @@ const (
 //
 // No tag that fits, more than 10,000 tags, and a ref that names a digest wrap job.ErrRejected, beside what Resolve rejects.
 func (r Registry) Pick(ctx context.Context, ref string, p manifest.ImagePolicy) (Reference, error) {
-	if rule, err := newRule(p); err != nil {
+	rule, err := newRule(p)
+	if err != nil {
 		return Reference{}, err
-	} else if rule == nil {
+	}
+	if rule == nil {
 		return r.Resolve(ctx, ref)
 	}
 	parsed, err := r.parse(ref)
@@ -54,8 +56,7 @@ func (r Registry) Pick(ctx context.Context, ref string, p manifest.ImagePolicy) 
 	case len(tags) == 0:
 		return Reference{}, job.Rejectf("image %s has no tags: push one that matches source.policy (%s)", parsed.Context(), says(p))
 	case !ok:
-		return Reference{}, job.Rejectf("no tag of %s matches source.policy (%s); the newest are %s: correct source.policy, or push a tag that matches",
-			parsed.Context(), says(p), strings.Join(newest(tags, mostShown), ", "))
+		return Reference{}, job.Rejectf("no tag of %s matches source.policy (%s)%s", parsed.Context(), says(p), rule.missed(tags))
 	}
 	chosen := parsed.Context().Tag(tag)
 	got, err := r.head(ctx, bare(ref, parsed)+":"+tag, chosen)

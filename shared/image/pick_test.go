@@ -89,6 +89,41 @@ func TestPickSaysWhatThereIs(t *testing.T) {
 	imagetest.WantRetry(t, pick(h.host+"/acme/web", manifest.ImagePolicy{Semver: ">=1"}), "lists the tag and has no image of it")
 }
 
+// TestWhyNoTagIsTakenIsSaidOfATagThatMatches says what is wrong with the policy where the tags are right.
+func TestWhyNoTagIsTakenIsSaidOfATagThatMatches(t *testing.T) {
+	for _, c := range []struct {
+		tags, says string
+		policy     manifest.ImagePolicy
+	}{
+		{
+			"main-998 main-2 9.9", `(regex: ^main-\d+$, sort: number): main-998 matches regex, but what it captures ("main-998") is no number: put a group around the number`,
+			manifest.ImagePolicy{Regex: `^main-\d+$`, Sort: "number"},
+		},
+		{
+			"main-998", `main-998 matches regex, but what it captures ("main") is no number: let the first group take the number alone`,
+			manifest.ImagePolicy{Regex: `^(main)?(.*)$`, Sort: "number"},
+		},
+		{
+			"web-v1.2.0 2.0.0", `web-v1.2.0 matches regex, but what it captures ("web-v1.2.0") is no version: put a group around the version`,
+			manifest.ImagePolicy{Regex: `^web-v`, Semver: ">=1"},
+		},
+		{"web-1.2 9.0.0 8.0.0 web-2.0 main", "; the newest are web-2.0, web-1.2, 9.0.0, 8.0.0, main: correct", manifest.ImagePolicy{Regex: `^web-(.+)$`, Semver: ">=3"}},
+		{
+			"t-0d209763e5f8aabb c-0d209763e5f8aabb0d209763e5f8aabb cache-web t-shirt 1.0.0", "; the newest are 1.0.0, t-shirt: correct",
+			manifest.ImagePolicy{Semver: ">=2"},
+		},
+		{"t-0d209763e5f8aabb cache-web", "(semver: >=2): it has no tags but those that FlyCD made; correct", manifest.ImagePolicy{Semver: ">=2"}},
+	} {
+		host := imagetest.Registry(t, "")
+		img := layers(t, 1)
+		for tag := range strings.FieldsSeq(c.tags) {
+			push(t, host+"/acme/web:"+tag, img, "")
+		}
+		_, err := image.Registry{}.Pick(t.Context(), host+"/acme/web", c.policy)
+		imagetest.WantRejected(t, err, "no tag of "+host+"/acme/web matches source.policy", c.says)
+	}
+}
+
 func TestEndlessTagsAreRefused(t *testing.T) {
 	page := func(tags int) string {
 		list := make([]string, tags)

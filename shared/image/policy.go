@@ -92,21 +92,13 @@ func reason(err error) string {
 
 // candidate tells whether a tag takes part.
 func (r *rule) candidate(tag string) (candidate, bool) {
-	c := candidate{tag: tag, captured: tag}
+	c := candidate{tag: tag}
 	if !tagName.MatchString(tag) {
 		return c, false // a registry may say anything
 	}
-	if r.pattern != nil {
-		found := r.pattern.FindStringSubmatchIndex(tag)
-		if found == nil {
-			return c, false
-		}
-		if len(found) > 2 {
-			if found[2] < 0 {
-				return c, false // the group took no part, so there is nothing to sort
-			}
-			c.captured = tag[found[2]:found[3]]
-		}
+	var found bool
+	if c.captured, found = r.capture(tag); !found {
+		return c, false
 	}
 	if r.within != nil || r.sort == "semver" {
 		if c.version = r.version(c.captured); c.version == nil {
@@ -114,6 +106,21 @@ func (r *rule) candidate(tag string) (candidate, bool) {
 		}
 	}
 	return c, (r.within == nil || r.within.Check(c.version)) && (r.sort != "number" || isNumber(c.captured))
+}
+
+// capture gives what the first group of the pattern took of a tag, else all of it; false where the pattern does not match.
+func (r *rule) capture(tag string) (string, bool) {
+	if r.pattern == nil {
+		return tag, true
+	}
+	found := r.pattern.FindStringSubmatchIndex(tag)
+	switch {
+	case found == nil, len(found) > 2 && found[2] < 0: // a group that took no part leaves nothing to sort
+		return "", false
+	case len(found) > 2:
+		return tag[found[2]:found[3]], true
+	}
+	return tag, true
 }
 
 // version reads a version; nil where there is none.
@@ -161,29 +168,4 @@ func compareNumbers(a, b string) int {
 		cmp.Compare(len(aWhole), len(bWhole)), cmp.Compare(aWhole, bWhole),
 		cmp.Compare(strings.TrimRight(aFraction, "0"), strings.TrimRight(bFraction, "0")),
 	)
-}
-
-// newest lists the tags that a person would look at first: versions from the highest, then the others from the
-// end of the alphabet.
-func newest(tags []string, most int) []string {
-	every := &rule{sort: "semver"}
-	var versions []candidate
-	var others []string
-	for _, t := range tags {
-		c, ok := every.candidate(t)
-		switch {
-		case ok:
-			versions = append(versions, c)
-		case tagName.MatchString(t):
-			others = append(others, t)
-		}
-	}
-	slices.SortFunc(versions, func(a, b candidate) int { return every.compare(b, a) })
-	slices.SortFunc(others, func(a, b string) int { return cmp.Compare(b, a) })
-	var out []string
-	for _, v := range versions {
-		out = append(out, v.tag)
-	}
-	out = append(out, others...)
-	return out[:min(len(out), most)]
 }

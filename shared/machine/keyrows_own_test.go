@@ -18,7 +18,7 @@ func ownRows() []row {
 		{key: "source.image", write: "nginx:1", lands: "app.Source.Image", with: "source: {type: image}\n", bad: "'' ⇒ source.image: is missing"},
 		{key: "source.policy.semver", write: "1.x", lands: "app.Source.Policy.Semver", with: "source: {type: image, image: x}\n", bad: "newest ⇒ source.policy.semver: expected a range of versions"},
 		{key: "source.policy.regex", write: "^v", lands: "app.Source.Policy.Regex", with: "source: {type: image, image: x}\n", bad: "'(' ⇒ source.policy.regex: expected a regular expression"},
-		{key: "source.policy.sort", write: "number", lands: "app.Source.Policy.Sort", with: "source: {type: image, image: x, policy: {regex: ^v}}\n", bad: "date ⇒ source.policy.sort: expected number, text or semver"},
+		{key: "source.policy.sort", write: "number", lands: "app.Source.Policy.Sort", with: "source: {type: image, image: x, policy: {regex: '^v(.+)$'}}\n", bad: "date ⇒ source.policy.sort: expected number, text or semver"},
 		{key: "source.policy.digest", write: "true", lands: "app.Source.Policy.Digest", with: "source: {type: image, image: x}\n", bad: "maybe ⇒ source.policy.digest: expected true or false"},
 		{key: "source.copy", write: "true", lands: "app.Source.Copy", with: "source: {type: image, image: x}\n", bad: "maybe ⇒ source.copy: expected true or false"},
 		{key: "source.watch", write: "[libs/**]", lands: "app.Source.Watch", want: `["libs/**"]`},

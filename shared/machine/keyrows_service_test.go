@@ -4,7 +4,7 @@ package machine_test
 func serviceRows() []row {
 	const http, tcp = "config.services.0.", "config.services.0."
 	all := []row{
-		{key: "http_service.internal_port", write: "80", lands: http + "internal_port", bad: "70000 ⇒ http_service.internal_port: expected a number from 0 to 65535 ¦ '8080' ⇒ http_service.internal_port: expected a whole number, found text; write it without quotes ¦ 0 ⇒ http_service.internal_port: is missing"},
+		{key: "http_service.internal_port", write: "80", lands: http + "internal_port", bad: "70000 ⇒ http_service.internal_port: expected a number from 0 to 65535 ¦ '8080' ⇒ http_service.internal_port: expected a whole number, found \"8080\"; write it without quotes ¦ 0 ⇒ http_service.internal_port: is missing"},
 		{key: "http_service.force_https", write: "true|yes|on", lands: http + "ports.0.force_https", want: "true"},
 		{key: "http_service.concurrency", write: `"20,25"|{type: requests, soft_limit: 20, hard_limit: 25}`, lands: http + "concurrency", want: `{"hard_limit":25,"soft_limit":20,"type":"requests"}`, bad: `"20" ⇒ http_service.concurrency: expected type, soft_limit and hard_limit, or both limits as text`},
 		{key: "http_service.processes", write: "[web]", lands: "groups.web.services.0.internal_port", want: "8080", with: twoGroups, bad: `[wbe] ⇒ http_service.processes[0]: there is no process group "wbe" ¦ [] ⇒ http_service.processes: is missing; say which of job or web the service belongs to`},

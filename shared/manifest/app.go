@@ -38,7 +38,7 @@ func (r *reader) readApp(w walk, f manifestFile) appResult {
 		a.out.name = n.Value
 	}
 	app := &App{Lenient: r.opts.Lenient}
-	d := &decoder{lenient: r.opts.Lenient, report: a.report, warn: a.warn}
+	d := &decoder{lenient: r.opts.Lenient, report: a.report, warn: a.warn, origin: a.w.common.origin}
 	r.app(d, tree, reflect.ValueOf(app).Elem())
 	settle(d, tree, app)
 	if len(a.out.problems) == 0 {
@@ -141,9 +141,16 @@ func settle(d *decoder, tree *yaml.Node, app *App) {
 		app.Source = Source{Type: "image", Image: image}
 	case !hasKey(tree, "source"):
 		app.Source.Type = "local"
+	case app.Source.Type == "" && image != "" && aboutImage(lookup(tree, "source")):
+		app.Source.Type, app.Source.Image = "image", image
 	case app.Source.Type == "image" && app.Source.Image == "":
 		app.Source.Image = image
 	}
+}
+
+// aboutImage reports whether a source says only how the image of the build section is taken.
+func aboutImage(source *yaml.Node) bool {
+	return len(without(without(source, "policy"), "copy").Content) == 0
 }
 
 // settleExperimental reads the keys that Fly moved out of its experimental section.

@@ -22,7 +22,9 @@ type structPlan struct {
 	keys map[string]int
 	// rest is the field that takes all other keys, or -1.
 	rest int
-	dead map[string]dead
+	// aliases is true where a field has several spellings.
+	aliases bool
+	dead    map[string]dead
 }
 
 // fieldPlan is how one key is read.
@@ -51,6 +53,8 @@ type rule struct {
 	also     map[string]string
 	min, max *int
 	alias    []string
+	// form is an example for who writes text instead of keys and values.
+	form     string
 	required bool
 	rest     bool
 	inline   bool
@@ -93,6 +97,7 @@ func (c *codec) addFields(p *structPlan, t reflect.Type, prefix []int) {
 		}
 		fp := fieldPlan{key: key, index: index, typ: f.Type, rule: r, doc: f.Tag.Get("doc")}
 		fp.set = c.setter(f.Type, r)
+		p.aliases = p.aliases || len(r.alias) > 0
 		for _, k := range append([]string{key}, r.alias...) {
 			if k != "" {
 				p.keys[k] = len(p.fields)
@@ -120,6 +125,8 @@ func parseRule(tag string) rule {
 			r.rest = true
 		case "inline":
 			r.inline = true
+		case "form":
+			r.form = " such as " + arg
 		case "unit":
 			r.unit = arg
 		case "alias":
@@ -160,7 +167,7 @@ func (c *codec) setter(t reflect.Type, r rule) setter {
 		return set
 	}
 	if t == reflect.TypeFor[Concurrency]() {
-		return setConcurrency(setStruct(c.plan(t)))
+		return setConcurrency(setStruct(c.plan(t), r.form))
 	}
 	switch t.Kind() { //nolint:exhaustive // the model has no other kinds.
 	case reflect.String:
@@ -178,7 +185,7 @@ func (c *codec) setter(t reflect.Type, r rule) setter {
 	case reflect.Map:
 		return c.mapSetter(t, r)
 	case reflect.Struct:
-		return setStruct(c.plan(t))
+		return setStruct(c.plan(t), r.form)
 	case reflect.Interface:
 		return setAny
 	default:

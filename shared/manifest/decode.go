@@ -14,6 +14,8 @@ type decoder struct {
 	// report takes a problem at a node; the decoder fills in the key.
 	report func(n *yaml.Node, key, text string)
 	warn   func(n *yaml.Node, key, text string)
+	// origin says which nodes come from another file than the others.
+	origin map[*yaml.Node]manifestFile
 	path   []step
 }
 
@@ -49,15 +51,19 @@ func (d *decoder) fail(n *yaml.Node, format string, args ...any) {
 	d.report(n, d.key(), fmt.Sprintf(format, args...))
 }
 
-// setStruct reads a mapping into a struct. Unknown keys are problems, with the nearest known key.
-func setStruct(p *structPlan) setter {
+// setStruct reads a mapping into a struct. Unknown keys are problems, with the nearest known key. The form
+// is an example for who writes something else.
+func setStruct(p *structPlan, form string) setter {
 	return func(d *decoder, n *yaml.Node, v reflect.Value) {
 		if isNull(n) {
 			return
 		}
 		if n.Kind != yaml.MappingNode {
-			d.fail(n, "expected keys and values, found %s", describe(n))
+			d.fail(n, "expected keys and values%s, found %s", form, describe(n))
 			return
+		}
+		if p.aliases {
+			d.twice(p, n)
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			d.field(p, n.Content[i], n.Content[i+1], v)
@@ -67,6 +73,22 @@ func setStruct(p *structPlan) setter {
 				d.report(n, d.at(f.key), "is missing")
 			}
 		}
+	}
+}
+
+// twice looks for keys of one value that a file writes in two spellings. Lists are not looked at: they add up.
+func (d *decoder) twice(p *structPlan, n *yaml.Node) {
+	written := map[int]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := n.Content[i]
+		at, ok := p.keys[k.Value]
+		if !ok || p.fields[at].typ.Kind() == reflect.Slice {
+			continue
+		}
+		if before, seen := written[at]; seen && d.origin[before] == d.origin[k] {
+			d.report(k, d.at(k.Value), fmt.Sprintf("is another spelling of %s on line %d; write one of them", before.Value, before.Line))
+		}
+		written[at] = k
 	}
 }
 
@@ -198,7 +220,7 @@ func setMap(t reflect.Type, r rule, elem setter) setter {
 		case n.Kind == yaml.SequenceNode && r.pairs:
 			d.pairs(n, v, r, elem)
 		default:
-			d.fail(n, "expected keys and values, found %s", describe(n))
+			d.fail(n, "expected keys and values%s, found %s", r.form, describe(n))
 		}
 		if v.Len() == 0 && n.Kind == yaml.SequenceNode {
 			v.SetZero()

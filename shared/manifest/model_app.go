@@ -38,7 +38,7 @@ type App struct {
 	VMSize           string            `yaml:"vm_size" doc:"Preset for machines, such as shared-cpu-1x."`
 	Experimental     *Experimental     `yaml:"experimental" doc:"Settings that Fly may change."`
 	Build            *Build            `yaml:"build" doc:"How the image is made."`
-	Image            ImageSettings     `yaml:"image" doc:"Where the app's image is kept."`
+	Image            ImageSettings     `yaml:"image" in:"form={repository: ghcr.io/acme/web}" doc:"Where the app's image is kept."`
 	DeploySection    *DeploySection    `yaml:"deploy" doc:"How a deploy goes."`
 	Env              map[string]string `yaml:"env" in:"pairs" doc:"Environment variables; any scalar becomes text."`
 	Processes        map[string]string `yaml:"processes" in:"pairs=name|command" doc:"Process groups and their commands."`

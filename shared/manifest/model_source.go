@@ -7,12 +7,12 @@ type Source struct {
 	Repo string `yaml:"repo" doc:"Repository URL: https, ssh or scp form."`
 	// Path is a folder inside the repository, or for local one relative to the app.yaml.
 	Path string `yaml:"path" doc:"Folder in the repository; for local, relative to this file."`
-	Ref  Ref    `yaml:"ref" doc:"Which commit; the default branch where nothing is set."`
+	Ref  Ref    `yaml:"ref" in:"form={branch: main}" doc:"Which commit; the default branch where nothing is set."`
 	// Inline is the text of a Dockerfile.
 	Inline string `yaml:"inline" doc:"A Dockerfile as text."`
 	// Image is an image reference.
 	Image  string      `yaml:"image" doc:"Image reference, resolved to a digest."`
-	Policy ImagePolicy `yaml:"policy" doc:"Which new tags of the image are followed."`
+	Policy ImagePolicy `yaml:"policy" in:"form={semver: 1.x}" doc:"Which new tags of the image (source.image, or build.image) are followed."`
 	// Copy puts the image into the app's repository in Fly's registry, and runs it from there.
 	Copy bool `yaml:"copy" doc:"Copy the image into the app's repository, for images that Fly cannot pull itself."`
 	// Watch lists globs of further paths whose change counts.
@@ -39,9 +39,10 @@ type ImagePolicy struct {
 	// and Sort look at.
 	Regex string `yaml:"regex" doc:"Only tags that match; what the first group captures is what is sorted."`
 	// Sort is number, text or semver; the last one is taken. Empty means semver with Semver, else text.
-	Sort string `yaml:"sort" in:"enum=number|text|semver" doc:"How tags that match regex are sorted: number, text or semver; the highest is taken."`
-	// Digest follows the tag that is named when it moves to another digest.
-	Digest bool `yaml:"digest" doc:"Follow the tag that is named when it is pushed again."`
+	Sort string `yaml:"sort" in:"enum=number|text|semver" doc:"How tags that match regex are sorted: number, text or semver; the highest is taken. Without it: semver beside policy.semver, else text."`
+	// Digest follows the tag that is named when it moves to another digest. Semver and Regex win: what they choose
+	// is taken by its digest of the moment anyway.
+	Digest bool `yaml:"digest" doc:"Follow the tag that is named when it is pushed again. Beside semver or regex it has no effect: they choose the tag."`
 }
 
 // MergeCfg copies files of the config folder over the app's source before building.
@@ -68,13 +69,13 @@ type Build struct {
 	// Secrets are names of the app's secrets that steps may mount: RUN --mount=type=secret,id=NAME.
 	Secrets []string `yaml:"secrets" doc:"Secrets that steps of the build may mount by their name (RUN --mount=type=secret,id=NAME)."`
 	// SSH maps ids to names of the app's secrets that hold private keys: RUN --mount=type=ssh,id=ID.
-	SSH        map[string]string `yaml:"ssh" in:"pairs" doc:"Private keys that steps may use by their id (RUN --mount=type=ssh); each is the name of a secret. The usual id is default."`
+	SSH        map[string]string `yaml:"ssh" in:"pairs,form={default: NAME}" doc:"Private keys that steps may use by their id (RUN --mount=type=ssh); each is the name of a secret. The usual id is default."`
 	Labels     map[string]string `yaml:"labels" in:"pairs" doc:"Labels of the image."`
 	Network    string            `yaml:"network" in:"enum=default|none" doc:"What steps of the build reach: default is the public internet, none is nothing."`
 	Cache      string            `yaml:"cache" in:"enum=max|min|off" doc:"Cache in the image's repository: max keeps all steps, min those of the last stage, off none; max without it."`
 	Provenance bool              `yaml:"provenance" doc:"Attach a record of how the image was made (SLSA provenance)."`
 	Backend    string            `yaml:"backend" in:"enum=buildkit|fly|auto" doc:"What builds: buildkit in the job's machine, fly for Fly's remote builders; auto without it."`
-	Timeout    *Duration         `yaml:"timeout" in:"unit=s" doc:"Most time that a build may take; a number is seconds, 30 minutes without it."`
+	Timeout    *Duration         `yaml:"timeout" in:"unit=s" doc:"Most time that a build may take; a number is seconds, 30 minutes without it. At most 50m: an attempt at a job lasts an hour."`
 	// NoCache builds without what earlier builds left; it comes from --no-cache in old manifests.
 	NoCache bool `yaml:"-"`
 }

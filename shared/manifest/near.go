@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// nearest gives the known word that is most like the given one, or "" where none is like it.
+// nearest gives the known word that is most like the given one, or the only one that it is a part of (target of
+// build-target, repo of repository); "" where none is like it.
 func nearest(word string, known []string) string {
 	most := max(2, len(word)/3)
 	if len(word) <= 3 {
@@ -18,6 +19,26 @@ func nearest(word string, known []string) string {
 		d := distance(strings.ToLower(word), strings.ToLower(k), bestDistance)
 		if d < bestDistance {
 			best, bestDistance = k, d
+		}
+	}
+	if best == "" {
+		return whole(word, known)
+	}
+	return best
+}
+
+// whole gives the only known word of which the given one is the beginning or a part. Two spellings of one word count once.
+func whole(word string, known []string) string {
+	best, plain := "", func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "-") }
+	for _, k := range known {
+		if len(word) < 3 || !strings.HasPrefix(plain(k), plain(word)) && !strings.Contains("-"+plain(k)+"-", "-"+plain(word)+"-") {
+			continue
+		}
+		if best != "" && plain(best) != plain(k) {
+			return ""
+		}
+		if best == "" {
+			best = k
 		}
 	}
 	return best

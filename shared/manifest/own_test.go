@@ -82,7 +82,7 @@ func TestSoundOwnKeysAreAccepted(t *testing.T) {
 	tree, err := readText(`
 app: a
 primary_region: ams
-secrets: [{name: REDIS_URL, type: env}, {name: PG, type: env}]
+secrets: [{name: REDIS_URL, type: env, env: SHOP_REDIS_URL}, {name: PG, type: env}]
 schedules: [{name: j, command: bin/j, every: weekly, vm: {memory: 512mb}, env: {A: 1}}]
 certs: [{hostname: '*.Example.com'}, {hostname: example.com}]
 addons: [{type: redis, url_secret: REDIS_URL}, {type: postgres, url_secret: PG}, {type: tigris}]

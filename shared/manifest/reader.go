@@ -60,8 +60,8 @@ func newReader(fsys fs.FS, opts Options) *reader {
 	c := newCodec(reflect.TypeFor[App](), reflect.TypeFor[Project]())
 	r := &reader{
 		opts: opts, lim: opts.Limits.orDefault(), codec: c,
-		app:      setStruct(c.plan(reflect.TypeFor[App]())),
-		project:  setStruct(c.plan(reflect.TypeFor[Project]())),
+		app:      setStruct(c.plan(reflect.TypeFor[App]()), ""),
+		project:  setStruct(c.plan(reflect.TypeFor[Project]()), ""),
 		root:     &repository{fsys: fsys, folders: map[string]*folder{}},
 		repos:    map[repoKey]*repository{},
 		projects: map[string]manifestFile{},

@@ -52,12 +52,13 @@ func buildRemarks() map[string]remark {
 	return map[string]remark{
 		"build.builder":                    {AsFlyctl, remote},
 		"build.buildpacks":                 {Better, remote + ". Without build.builder they have no effect, and a warning says so; flyctl leaves them out in silence"},
-		"build.builtin":                    {NotHere, "flyctl carries the Dockerfiles of its builtins inside it and no longer adds to them; write the Dockerfile"},
-		"build.settings":                   {NotHere, "settings of a builtin"},
+		"build.builtin":                    {NotHere, "flyctl carries the Dockerfiles of its builtins inside it and no longer adds to them; it is refused: write the Dockerfile"},
+		"build.settings":                   {NotHere, "settings of a builtin; a warning says that they have no effect"},
 		"build.args":                       {Better, "numbers are read as text; flyctl refuses them"},
 		"deploy.release_command_vm.memory": {Better, "a number is read as MB; flyctl refuses it here"},
 		"build.image":                      {Better, "resolved to a digest at every deploy, which is what runs; with source.policy its tags are chosen among"},
-		"build.dockerfile":                 {Better, "refused beside build.builder, which wins; flyctl leaves it out in silence. A path in the app's source; a URL, which flyctl takes too, is not read"},
+		"build.dockerfile":                 {Better, "refused beside build.builder, which wins; flyctl leaves it out in silence. A path in the app's source; a URL, which flyctl takes too, is refused"},
+		"build.timeout":                    {OwnKey, "1s to 50m. An attempt at a job lasts an hour, which no build outlives"},
 		"build.compose": {
 			Better, "commands given as text are split as compose splits them; times of health checks, restart, stop_signal and lists of NAME=value are read; containers are in a stable order; what a container cannot have is refused",
 		},

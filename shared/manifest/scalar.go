@@ -46,6 +46,18 @@ func describe(n *yaml.Node) string {
 	}
 }
 
+// found shows a scalar as it is written, for a sentence about a value that is no secret's, and describes anything else.
+func found(n *yaml.Node) string {
+	switch {
+	case n.Kind != yaml.ScalarNode || n.Tag == tagNull:
+		return describe(n)
+	case n.Tag == tagStr || n.Tag == "":
+		return strconv.Quote(clip(n.Value))
+	default:
+		return visible(clip(n.Value))
+	}
+}
+
 func setString(r rule) setter {
 	return func(d *decoder, n *yaml.Node, v reflect.Value) {
 		if isNull(n) {
@@ -97,7 +109,7 @@ func setBool(d *decoder, n *yaml.Node, v reflect.Value) {
 	}
 	b, ok := boolOf(n)
 	if !ok {
-		d.fail(n, "expected true or false, found %s", describe(n))
+		d.fail(n, "expected true or false, found %s", found(n))
 		return
 	}
 	v.SetBool(b)
@@ -135,7 +147,7 @@ func setInt(r rule) setter {
 			if n.Kind == yaml.ScalarNode && n.Tag == tagStr && isNumber(n.Value) {
 				hint = "; write it without quotes"
 			}
-			d.fail(n, "expected a whole number, found %s%s", describe(n), hint)
+			d.fail(n, "expected a whole number, found %s%s", found(n), hint)
 			return
 		}
 		if (r.min != nil && i < *r.min) || (r.max != nil && i > *r.max) {
@@ -177,7 +189,7 @@ func setFloat(d *decoder, n *yaml.Node, v reflect.Value) {
 	case float64:
 		v.SetFloat(x)
 	default:
-		d.fail(n, "expected a number, found %s", describe(n))
+		d.fail(n, "expected a number, found %s", found(n))
 	}
 }
 
@@ -188,7 +200,7 @@ func setDuration(r rule) setter {
 		}
 		span, ok := durationOf(n, r.unit)
 		if !ok {
-			d.fail(n, "expected a duration such as 30s or 1m30s, found %s", describe(n))
+			d.fail(n, "expected a duration such as 30s or 1m30s, found %s", found(n))
 			return
 		}
 		v.SetInt(int64(span))
@@ -263,7 +275,7 @@ func setConcurrency(plain setter) setter {
 		s, err1 := strconv.Atoi(strings.TrimSpace(soft))
 		h, err2 := strconv.Atoi(strings.TrimSpace(hard))
 		if err1 != nil || err2 != nil {
-			d.fail(n, "expected type, soft_limit and hard_limit, or both limits as text such as \"20,25\", found %s", describe(n))
+			d.fail(n, "expected type, soft_limit and hard_limit, or both limits as text such as \"20,25\", found %s", found(n))
 			return
 		}
 		v.Set(reflect.ValueOf(Concurrency{Type: "requests", SoftLimit: s, HardLimit: h}))

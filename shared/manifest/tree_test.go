@@ -182,7 +182,7 @@ func TestMistakeInDefaultsIsSaidOnceAtItsPlace(t *testing.T) {
 		"a/app.yaml":   "app: a\nhttp_service: {force_https: true}", "b/app.yaml": "app: b",
 	}), ".", manifest.Options{})
 	var ps manifest.Problems
-	if !errors.As(err, &ps) || !ps.HideApps() || ps.Error() != "project.yaml:5:35: http_service.internal_port: expected a whole number, found text" {
+	if !errors.As(err, &ps) || !ps.HideApps() || ps.Error() != `project.yaml:5:35: http_service.internal_port: expected a whole number, found "high"` {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
 	"gopkg.in/yaml.v3"
 )
 
@@ -175,10 +174,8 @@ func validateRef(d *decoder, source *yaml.Node, ref Ref) {
 	if set > 1 {
 		d.report(n, "source.ref", "expected one of branch, tag, commit, semver and name, not several")
 	}
-	if ref.Semver != "" {
-		if _, err := semver.NewConstraint(ref.Semver); err != nil {
-			d.report(nodeAt(n, "semver"), "source.ref.semver", fmt.Sprintf("expected a range of versions such as >=1.2 <2, found %q", clip(ref.Semver)))
-		}
+	if why := rangeFault(ref.Semver); why != "" {
+		d.report(nodeAt(n, "semver"), "source.ref.semver", why)
 	}
 }
 

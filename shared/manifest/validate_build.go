@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // The bounds of build.timeout.
 const (
 	leastBuild = time.Second
-	mostBuild  = 24 * time.Hour
+	mostBuild  = 50 * time.Minute // an attempt at a job lasts an hour, and has more to do
 )
 
 // build checks what is said of how the image is made.
@@ -31,6 +32,14 @@ func (c checker) build() {
 			c.note("build."+written[0], "has no effect%s: the app runs an image that is there already, and builds none", like)
 		}
 	}
+	if len(b.Settings) > 0 && c.app.ImageRef() == "" {
+		c.note("build.settings", "has no effect: it belongs to build.builtin")
+	}
+	if b.Builtin != "" && c.app.ImageRef() == "" {
+		c.bad("build.builtin", "flyctl carries the Dockerfiles of its builtins inside it, where FlyCD cannot have them; write the Dockerfile, and leave builtin out")
+	}
+	c.inSource("build.dockerfile", b.Dockerfile)
+	c.inSource("build.ignorefile", b.Ignorefile)
 	c.buildSecrets(b)
 	c.buildOnly(b)
 	c.backend(b)
@@ -40,7 +49,20 @@ func (c checker) build() {
 		}
 	}
 	if t := b.Timeout; t != nil && (time.Duration(*t) < leastBuild || time.Duration(*t) > mostBuild) {
-		c.bad("build.timeout", "expected 1s to 24h, found %s", t)
+		c.bad("build.timeout", "expected 1s to 50m (an attempt at a job lasts an hour), found %s", t)
+	}
+}
+
+// inSource wants a file that a build reads to be in the app's source.
+func (c checker) inSource(key, name string) {
+	switch {
+	case c.app.ImageRef() != "" || name == "":
+	case strings.Contains(name, "://"):
+		c.bad(key, "URLs are not read; put the file into the app's source, and write its path there")
+	case path.IsAbs(name):
+		c.bad(key, "expected a path in the app's source, such as docker/web.Dockerfile, not an absolute path")
+	case leaves(name):
+		c.bad(key, "leaves the app's source, in which its path begins (source.path); name a file inside it")
 	}
 }
 

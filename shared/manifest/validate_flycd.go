@@ -53,6 +53,8 @@ func (c checker) secrets() {
 		switch s.Type {
 		case "":
 			c.bad(key+".type", "is missing; expected env, raw, sops or file")
+		case "env":
+			c.variable(key, s)
 		case "raw":
 			c.note(key+".raw", "a secret in plain text is for tests only; use env, sops or file")
 		case "sops", "file":
@@ -63,6 +65,28 @@ func (c checker) secrets() {
 			}
 		}
 	}
+}
+
+// variable wants the variable of the runner to be one that apps can read.
+func (c checker) variable(key string, s SecretRef) {
+	key, name := key+".name", s.Name
+	if s.Env != "" {
+		key, name = strings.TrimSuffix(key, "name")+"env", s.Env
+	}
+	if ReservedVariable(name) {
+		c.bad(key, "%s of the runner's environment is FlyCD's own and no app's; give the runner the app's value under another name, and say so here (env: MY_APP_%s)", clip(name), clip(name))
+	}
+}
+
+// ReservedVariable reports whether a variable of the runner's environment is FlyCD's own, Fly's, sops's, or another
+// that gives power over them or over the machine: no app can read it, whatever the runner allows.
+func ReservedVariable(name string) bool {
+	for _, prefix := range []string{"FLY_", "FLYCD_", "SOPS_", "REDIS_URL"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"GNUPGHOME", "BUILDKIT_HOST", "DOCKER_CONFIG", "SSH_AUTH_SOCK"}, name)
 }
 
 func (c checker) network() {

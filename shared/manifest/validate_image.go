@@ -3,46 +3,28 @@ package manifest
 import (
 	"regexp"
 	"strings"
-
-	"github.com/Masterminds/semver/v3"
 )
 
 // images checks what is said of an image that is there already, and of where images are kept.
 func (c checker) images() {
 	src, ref := c.app.Source, c.app.ImageRef()
 	key := "source.image"
-	if b := c.app.Build; b != nil && b.Image == ref && !hasKey(lookup(c.tree, "source"), "image") {
+	if b := c.app.Build; b != nil && b.Image == ref && (src.Type != "image" || !hasKey(lookup(c.tree, "source"), "image")) {
 		key = "build.image"
 	}
 	switch {
 	case src.Copy && ref == "":
 		c.bad("source.copy", "goes only with an image (source.type: image); what FlyCD builds is in the app's repository already")
-	case src.Policy != ImagePolicy{} && ref == "":
+	case src.Policy != ImagePolicy{} && ref == "" && src.Type != "":
 		c.bad("source.policy", "goes only with an image (source.image, or build.image): it chooses among its tags")
 	case src.Policy != ImagePolicy{} && strings.Contains(ref, "@"):
 		c.bad("source.policy", "has no tags to choose among, because %s names a digest; write the image without it", key)
 	case key == "source.image" && c.app.Build != nil && c.app.Build.Image != "" && c.app.Build.Image != ref:
 		c.note("build.image", "has no effect beside source.image, which wins; write one of them")
 	}
+	c.reference(key, ref)
 	c.policy(src.Policy)
 	c.repository(ref)
-}
-
-// policy checks the three ways to choose among tags.
-func (c checker) policy(p ImagePolicy) {
-	if p.Semver != "" {
-		if _, err := semver.NewConstraint(p.Semver); err != nil {
-			c.bad("source.policy.semver", "expected a range of versions such as >=1.2 <2, found %q", clip(p.Semver))
-		}
-	}
-	if p.Regex != "" {
-		if _, err := regexp.Compile(p.Regex); err != nil {
-			c.bad("source.policy.regex", "expected a regular expression such as ^main-([0-9]+)$: %s", err)
-		}
-	}
-	if p.Sort != "" && p.Regex == "" {
-		c.bad("source.policy.sort", "says how tags that match regex are sorted, and there is no regex; write one, such as ^main-([0-9]+)$")
-	}
 }
 
 // repository wants a registry's host and a path in it.

@@ -44,14 +44,7 @@ func Environment(environ []string) Resolver {
 
 // Reserved reports whether a variable is FlyCD's own, Fly's, sops's, or another that gives power over
 // them or over the machine, which no app can read.
-func Reserved(name string) bool {
-	for _, prefix := range []string{"FLY_", "FLYCD_", "SOPS_", "REDIS_URL"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return slices.Contains([]string{"GNUPGHOME", "BUILDKIT_HOST", "DOCKER_CONFIG", "SSH_AUTH_SOCK"}, name)
-}
+func Reserved(name string) bool { return manifest.ReservedVariable(name) }
 
 // EnvOf gives the names in the runner's environment that the app's secrets are read from, sorted, each once.
 func EnvOf(app *manifest.App) []string {
