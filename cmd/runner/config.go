@@ -57,7 +57,7 @@ type config struct {
 	LoginsFile   string `env:"FLYCD_REGISTRY_LOGINS_FILE,file" help:"a file that holds FLYCD_REGISTRY_LOGINS"`
 	BuildMemory  string `env:"FLYCD_BUILD_MEMORY" help:"most memory of a build's steps, such as 2g; a share of the machine's without it"`
 	BuildDisk    string `env:"FLYCD_BUILD_DISK" help:"most disk of a build, such as 6g; a share of what is free without it"`
-	BuildAllow   string `env:"FLYCD_BUILD_ALLOW" help:"private addresses that builds may reach, IP:PORT, comma separated, such as a registry's"`
+	BuildAllow   string `env:"FLYCD_BUILD_ALLOW" help:"private addresses that builds may reach, IP:PORT, comma separated, such as a registry's; IPv4 only, so that what is only in Fly's own private network (IPv6) cannot be reached"`
 
 	NextURL       string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of /next"`
