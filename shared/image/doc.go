@@ -38,5 +38,6 @@
 // What no attempt can cure wraps job.ErrRejected: no such image, denied, a Dockerfile that does not parse, a step that fails
 // (whatever it printed), memory or disk that ran out, a request that the builder cannot fulfil. What may be better next time does not: a
 // registry or builder that cannot be reached, an image that a registry does not take, a build that took too long. A build that is called
-// off gives the cause of it.
+// off gives the cause of it. What buildctl prints is read on its way to the log (plain), so that its failures have the runner's form: the
+// line of the Dockerfile and what the step ended with, then what the step said last.
 package image
