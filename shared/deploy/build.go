@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func (w *work) buildDigest() (string, error) {
 	b := w.buildSection()
 	in := ingredients{
 		Recipe: image.Recipe, Platform: "linux/amd64", Source: w.marks.digests.Source,
-		Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args, Labels: b.Labels,
+		Dockerfile: b.Dockerfile, Ignorefile: b.Ignorefile, Target: b.Target, Args: b.Args, Labels: b.Labels,
 		SSH: b.SSH, Secrets: b.Secrets, Network: b.Network, Backend: b.Backend, Provenance: b.Provenance, Compression: b.Compression,
 		Level: b.CompressionLevel, Builder: b.Builder, Buildpacks: b.Buildpacks, Merged: map[string]string{},
 	}
@@ -124,8 +125,8 @@ func withinAttempt(ctx context.Context, why string) (context.Context, context.Ca
 func (w *work) request() image.Request {
 	app, b := w.entry.App, w.buildSection()
 	req := image.Request{
-		Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile, Target: w.flags.target, Args: w.flags.args, Labels: b.Labels,
-		App: app.Name, Repository: app.Image.Repository, Tag: w.marks.build, NoCache: w.flags.noCache, Cache: b.Cache,
+		Dockerfile: b.Dockerfile, Ignorefile: b.Ignorefile, Target: b.Target, Args: b.Args, Labels: b.Labels,
+		App: app.Name, Repository: app.Image.Repository, Tag: w.marks.build, NoCache: w.noCache, Cache: b.Cache,
 		Network: b.Network, Provenance: b.Provenance, Compression: b.Compression, Level: b.CompressionLevel,
 		Backend: b.Backend, Log: w.buildLog(),
 	}
@@ -170,8 +171,8 @@ func (w *work) buildLog() io.Writer {
 // dockerfile gives the path of the Dockerfile in the build's folder.
 func (w *work) dockerfile(dir string) (string, error) {
 	names := []string{"Dockerfile", "dockerfile"}
-	if w.flags.dockerfile != "" && w.entry.App.Source.Inline == "" {
-		names = []string{path.Clean(w.flags.dockerfile)}
+	if b := w.buildSection().Dockerfile; b != "" && w.entry.App.Source.Inline == "" {
+		names = []string{path.Clean(b)}
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -186,7 +187,7 @@ func (w *work) dockerfile(dir string) (string, error) {
 		}
 	}
 	return "", job.Rejectf("%s: the source of %s (%s) has no %s: add one, name it in build.dockerfile, or use source.type: image",
-		w.entry.File, w.entry.App.Name, or(w.where, "its root"), names[0])
+		w.entry.File, w.entry.App.Name, cmp.Or(w.where, "its root"), names[0])
 }
 
 // ensureApp creates the app, whose registry repository takes the image.

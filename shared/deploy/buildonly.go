@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/gigurra/flycd/shared/image"
@@ -44,8 +45,8 @@ func (d *Deployer) Build(ctx context.Context, req Request, o BuildOptions) (made
 	}
 	// no app is made for the sake of an image
 	w.observed.Exists = true
-	w.marks.build = or(o.Tag, "t-"+sum)
-	w.flags.noCache = w.flags.noCache || o.NoCache
+	w.marks.build = cmp.Or(o.Tag, "t-"+sum)
+	w.noCache = w.noCache || o.NoCache
 	asked := w.request()
 	asked.NoPush = !o.Push
 	if o.Push && o.Tag == "" && !o.NoCache {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -35,7 +36,7 @@ func (w *work) observe(ctx context.Context) error {
 	o, err := w.Fly.Observe(ctx, w.entry.App.Name, w.scope())
 	w.observed, w.observedAt, w.seal = o, w.Now(), sealOf(o)
 	if w.target.Org == "" && !o.Exists {
-		w.target.Org = or(w.Org, personal)
+		w.target.Org = cmp.Or(w.Org, personal)
 	}
 	return err
 }

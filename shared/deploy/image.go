@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 
 // imageRef is the image that the manifest names; empty where it has to be built.
 func (w *work) imageRef() string {
-	return or(w.entry.App.ImageRef(), w.flags.image)
+	return w.entry.App.ImageRef()
 }
 
 // makeImage finds or builds the image, by digest.
@@ -45,7 +46,7 @@ func (w *work) makeImage(ctx context.Context) error {
 func (w *work) anew() bool { return w.force() && w.seal.meta[metaJob] != string(w.req.Job.ID) }
 
 // rebuilds reports whether an image is built that is there already.
-func (w *work) rebuilds() bool { return w.flags.noCache && w.anew() }
+func (w *work) rebuilds() bool { return w.noCache && w.anew() }
 
 // runAgain takes the image that the machines run. A job that forces takes the one that the registry has under the same
 // tag, as somebody may have built it anew.
@@ -101,7 +102,7 @@ func copyTag(ref image.Reference) string {
 
 // repository is where the app's own images are.
 func (w *work) repository() string {
-	return or(w.entry.App.Image.Repository, or(w.Registry, image.FlyRegistry)+"/"+w.entry.App.Name)
+	return cmp.Or(w.entry.App.Image.Repository, cmp.Or(w.Registry, image.FlyRegistry)+"/"+w.entry.App.Name)
 }
 
 // foresee names the image that a deploy would run: the one that is there, or the tag that it would get. Who

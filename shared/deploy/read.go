@@ -29,9 +29,7 @@ func (w *work) readConfig(ctx context.Context) error {
 			w.warnings = append(w.warnings, p.String())
 		}
 	}
-	if w.flags, err = buildFlagsOf(w.entry); err != nil {
-		return err
-	}
+	w.noCache = w.buildSection().NoCache
 	w.marks.app = w.entry.App.Name
 	w.marks.configCommit = w.configAt.Hash
 	w.marks.digests.Config, err = ConfigDigest(w.entry)
@@ -124,7 +122,8 @@ func (w *work) readSource(ctx context.Context) error {
 
 // reads says which files of the source its build reads.
 func (w *work) reads() (source.Reading, error) {
-	r := source.Reading{Path: w.where, Dockerfile: w.flags.dockerfile, Ignorefile: w.flags.ignorefile}
+	b := w.buildSection()
+	r := source.Reading{Path: w.where, Dockerfile: b.Dockerfile, Ignorefile: b.Ignorefile}
 	merged, err := mergedFiles(w.entry)
 	for _, name := range merged {
 		// the build has another ignore file than the source

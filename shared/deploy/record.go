@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -25,7 +26,7 @@ func (w *work) startRecord(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
-	rec, err := w.Fly.StartRelease(ctx, fly.Release{App: w.target.App, Image: w.image, Strategy: or(w.target.Strategy, "rolling"), Definition: definition})
+	rec, err := w.Fly.StartRelease(ctx, fly.Release{App: w.target.App, Image: w.image, Strategy: cmp.Or(w.target.Strategy, "rolling"), Definition: definition})
 	if err != nil {
 		w.warnings = append(w.warnings, "the release is not recorded for flyctl as it should be: "+err.Error())
 	}

@@ -27,7 +27,8 @@ type work struct {
 	// readConfig
 	trees *trees
 	entry manifest.Entry
-	flags buildFlags
+	// noCache builds every step again.
+	noCache bool
 	// explore
 	target   machine.Target
 	observed plan.Observed

@@ -83,6 +83,7 @@ func TestWhatABuildCannotDoIsRefused(t *testing.T) {
 		{"secrets: [{name: FLY_API_TOKEN, type: env}]", "2:18: secrets[0].name: FLY_API_TOKEN of the runner's environment is FlyCD's own and no app's; give the runner the app's value under another name, and say so here (env: MY_APP_FLY_API_TOKEN)"},
 		{"secrets: [{name: A, type: env, env: REDIS_URL_2}]", "2:37: secrets[0].env: REDIS_URL_2 of the runner's environment is FlyCD's own and no app's; give the runner the app's value under another name, and say so here (env: MY_APP_REDIS_URL_2)"},
 		{"image: {registry: x}", "2:9: image.registry: unknown key"},
+		{image + "deploy_params: [--build-arg, VERSION]", "3:17: deploy_params: --build-arg: expected NAME=VALUE, found \"VERSION\""},
 		{image + "deploy_params: [--build-secret, TOKEN=hush]", "3:17: deploy_params: --build-secret holds a value that everyone can read who reads this file; list its name under build.secrets, and under secrets where the value comes from"},
 	} {
 		t.Run(c.text, func(t *testing.T) {

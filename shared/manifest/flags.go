@@ -30,6 +30,10 @@ func flags(d *decoder, tree *yaml.Node, app *App) {
 				d.report(f.node, key, "--build-secret holds a value that everyone can read who reads this file; list its name under build.secrets, and under secrets where the value comes from")
 				continue
 			}
+			if f.name == "build-arg" && !strings.Contains(f.value, "=") {
+				d.report(f.node, key, fmt.Sprintf("--build-arg: expected NAME=VALUE, found %q", clip(f.value)))
+				continue
+			}
 			if !f.apply(app, laid) && !elsewhere(f.name) {
 				d.warn(f.node, key, fmt.Sprintf("--%s has no meaning for FlyCD and is ignored", clip(f.name)))
 			}
