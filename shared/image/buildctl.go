@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (b Buildctl) Build(ctx context.Context, req Request) (Reference, error) {
 	if err != nil {
 		return Reference{}, err
 	}
-	binary, err := exec.LookPath(or(b.Path, "buildctl"))
+	binary, err := exec.LookPath(cmp.Or(b.Path, "buildctl"))
 	if err != nil {
 		return Reference{}, job.Rejectf("build %s: the program buildctl is not installed: install it from BuildKit's releases, or use flyctl", imageName)
 	}
@@ -100,7 +101,7 @@ func (b Buildctl) judge(imageName string, err error, seen *plain) error {
 	switch {
 	case strings.Contains(f.last, "failed to list workers"):
 		return fmt.Errorf("build %s: the BuildKit at BUILDKIT_HOST=%s cannot be reached: start it, or correct the address:\n%s",
-			imageName, or(b.Addr, "(not set)"), f.last)
+			imageName, cmp.Or(b.Addr, "(not set)"), f.last)
 	case isPush:
 		host, _, _ := strings.Cut(imageName, "/")
 		return fmt.Errorf("build %s: the image is built, and registry %s does not take it: see that it can be reached, and that FlyCD's login may push: %s",

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,17 +31,10 @@ var (
 
 func isDigest(s string) bool { return digests.MatchString(s) }
 
-func or(v, fallback string) string {
-	if v == "" {
-		return fallback
-	}
-	return v
-}
-
 // Name gives the name under which a request's image is pushed: repository:tag, where the repository is the
 // request's own or registry/app. An empty registry is Fly's.
 func (r Request) Name(registry string) string {
-	return or(r.Repository, strings.TrimSuffix(or(registry, FlyRegistry), "/")+"/"+r.App) + ":" + r.Tag
+	return cmp.Or(r.Repository, strings.TrimSuffix(cmp.Or(registry, FlyRegistry), "/")+"/"+r.App) + ":" + r.Tag
 }
 
 // Check looks at a request before any program sees it, and gives the image's name. What it finds wrong wraps
@@ -111,7 +105,7 @@ func (r Request) checkFiles(imageName string) error {
 	if r.Buildpacks.Builder != "" {
 		return nil // the buildpacks look for themselves
 	}
-	dockerfile := or(r.Dockerfile, "Dockerfile")
+	dockerfile := cmp.Or(r.Dockerfile, "Dockerfile")
 	switch there, local := isFile(root, dockerfile); {
 	case !local:
 		return job.Rejectf("build.dockerfile %q leaves the folder that is built", dockerfile)

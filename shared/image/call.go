@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -112,7 +113,7 @@ func (c call) args(addr string) []string {
 func (c call) opts() []string {
 	req := c.req
 	opts := []string{
-		"filename=" + path.Clean(or(req.Dockerfile, "Dockerfile")),
+		"filename=" + path.Clean(cmp.Or(req.Dockerfile, "Dockerfile")),
 		// Fly's machines are of this kind only
 		"platform=linux/amd64",
 	}
@@ -177,7 +178,7 @@ func (c call) cache() []string {
 	if c.req.NoPush {
 		return args
 	}
-	to := append(ref, "mode="+or(c.req.Cache, "max"), "image-manifest=true", "oci-mediatypes=true", "ignore-error=true")
+	to := append(ref, "mode="+cmp.Or(c.req.Cache, "max"), "image-manifest=true", "oci-mediatypes=true", "ignore-error=true")
 	return append(args, "--export-cache", strings.Join(to, ","))
 }
 

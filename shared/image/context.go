@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -25,7 +26,7 @@ func copyDockerfile(to string, req Request) error {
 		return err
 	}
 	defer from.Close() //nolint:errcheck // only read
-	name := path.Clean(or(req.Dockerfile, "Dockerfile"))
+	name := path.Clean(cmp.Or(req.Dockerfile, "Dockerfile"))
 	if err := os.MkdirAll(filepath.Join(to, filepath.FromSlash(path.Dir(name))), 0o700); err != nil {
 		return fmt.Errorf("make folder for the Dockerfile: %w", err)
 	}

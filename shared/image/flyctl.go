@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func (f Flyctl) args(req Request, config string) []string {
 	}
 	args = append(args, "--image-label", req.Tag)
 	if req.Buildpacks.Builder == "" {
-		args = append(args, "--dockerfile", filepath.Join(req.Dir, filepath.FromSlash(or(req.Dockerfile, "Dockerfile"))))
+		args = append(args, "--dockerfile", filepath.Join(req.Dir, filepath.FromSlash(cmp.Or(req.Dockerfile, "Dockerfile"))))
 	}
 	if req.Ignorefile != "" {
 		args = append(args, "--ignorefile", filepath.Join(req.Dir, filepath.FromSlash(req.Ignorefile)))

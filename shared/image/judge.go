@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,12 +40,12 @@ func judge(what string, err error) error {
 		return job.Rejectf("%s: %s", what, f.told("the builder's disk is full: remove what the builder keeps (buildctl prune), give it a larger disk, or build a smaller image"))
 	case step:
 		// whatever it printed: that it reached no host, too, may be its own fault
-		return job.Rejectf("%s: %s", what, f.told(or(f.sentence, "the build failed")))
+		return job.Rejectf("%s: %s", what, f.told(cmp.Or(f.sentence, "the build failed")))
 	}
 	if passes(text) {
-		return fmt.Errorf("%s: %s", what, f.told(or(f.sentence, "the builder, or what it needs, cannot be reached, and another attempt may help")))
+		return fmt.Errorf("%s: %s", what, f.told(cmp.Or(f.sentence, "the builder, or what it needs, cannot be reached, and another attempt may help")))
 	}
-	return job.Rejectf("%s: %s", what, f.told(or(f.sentence, "the build failed")))
+	return job.Rejectf("%s: %s", what, f.told(cmp.Or(f.sentence, "the build failed")))
 }
 
 // lastError is what BuildKit says in the end, without what it said of caches and steps before; all of the text where it

@@ -87,7 +87,7 @@ func newRule(p manifest.ImagePolicy) (*rule, error) {
 // reason is the part of a regular expression's error that does not repeat the expression.
 func reason(err error) string {
 	_, why, _ := strings.Cut(err.Error(), "error parsing regexp: ")
-	return or(why, err.Error())
+	return cmp.Or(why, err.Error())
 }
 
 // candidate tells whether a tag takes part.
