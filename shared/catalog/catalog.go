@@ -1,6 +1,10 @@
 package catalog
 
-import "github.com/gigurra/flycd/shared/job"
+import (
+	"time"
+
+	"github.com/gigurra/flycd/shared/job"
+)
 
 // Entry is what FlyCD knows of one app without reading Git: manifest facts and references, never
 // a secret.
@@ -20,6 +24,14 @@ type Entry struct {
 	Auto bool `json:"auto"`
 	// Prune is true where sync.prune is: the app is destroyed when its tree no longer names it.
 	Prune bool `json:"prune,omitempty"`
+	// Pruning bounds Prune.
+	Pruning Pruning `json:"pruning,omitzero"`
+	// Notify says who is told of what becomes of the app.
+	Notify []Notify `json:"notify,omitempty"`
+	// SourceDigest is the source digest of an app whose source lies in its config tree; empty for others.
+	SourceDigest string `json:"source_digest,omitempty"`
+	// Shares are further apps of the organisation whose repository in Fly's registry the app's images are kept in.
+	Shares []string `json:"shares,omitempty"`
 	// SelfHeal is true where sync.self_heal is: a sweep that finds the app's machines changed pushes a job.
 	SelfHeal bool `json:"self_heal,omitempty"`
 	// Retry bounds the attempts of the app's jobs.
@@ -41,6 +53,38 @@ type Entry struct {
 	Looks Looks `json:"looks,omitzero"`
 	// Generation is the generation of the tree that wrote the entry.
 	Generation int64 `json:"generation,omitempty"`
+}
+
+// Pruning bounds what one sync destroys, and how soon.
+type Pruning struct {
+	// Max is the most apps that one sync destroys, Percent the most of a hundred apps of its tree; where both are
+	// zero, it is 3. The smaller one counts.
+	Max     int `json:"max,omitempty"`
+	Percent int `json:"percent,omitempty"`
+	// GraceMS is how long an app stays after its tree stopped naming it, in milliseconds; zero is the default
+	// (DefaultGrace), negative none.
+	GraceMS int64 `json:"grace_ms,omitempty"`
+}
+
+// DefaultGrace is how long an app that is to be pruned stays at least, and DefaultMax how many one sync prunes.
+const (
+	DefaultGrace = 10 * time.Minute
+	DefaultMax   = 3
+)
+
+// Notify says which outcomes somebody is told of.
+type Notify struct {
+	// To names a destination of the dispatcher's settings (FLYCD_NOTIFY): its address is nobody else's business.
+	To string `json:"to"`
+	// On are outcomes, or the words failure (rejected, failed) and success (created, updated); empty means failure.
+	On []string `json:"on,omitempty"`
+}
+
+// Include is a repository that a config tree reads manifests from beside its own: a push to it concerns the tree.
+type Include struct {
+	Repo string `json:"repo"`
+	// Ref is empty for the default branch, a full ref, or a branch or tag.
+	Ref string `json:"ref,omitempty"`
 }
 
 // ImagePolicy chooses among the tags of an image. It mirrors manifest.ImagePolicy, field by field.
@@ -109,4 +153,6 @@ type Push struct {
 	// Created, Deleted and Forced are as GitHub means them.
 	Created, Deleted, Forced bool
 	Delivery, Actor          string
+	// Skip is true where the head commit's message asks FlyCD to leave it alone.
+	Skip bool
 }

@@ -22,7 +22,7 @@ const (
 	Sync Kind = "sync"
 	// Destroy removes one app.
 	Destroy Kind = "destroy"
-	// Plan reads and compares one app and changes nothing.
+	// Plan reads and compares one app, or, for a pull request, all apps of a config tree, and changes nothing.
 	Plan Kind = "plan"
 )
 
@@ -37,6 +37,12 @@ const (
 	// ByDispatch and ByDeploy are for what a person asked for: of the queue, or with `flycd deploy`.
 	ByDispatch = "dispatch"
 	ByDeploy   = "deploy"
+	// ByCall is for what a program asked for with POST /dispatch: a CI system. It waits for windows as a push does.
+	ByCall = "call"
+	// ByPull is for the plan of a pull request.
+	ByPull = "pull"
+	// ByPing is for the first sync of a config repository, whose webhook was just set up.
+	ByPing = "ping"
 )
 
 // ID names a job: 26 characters of lower-case base32.
@@ -117,6 +123,15 @@ type Job struct {
 	Confirm bool `json:"confirm,omitempty"`
 	// Low puts the job into the stream that is read second: fan-out and sweep.
 	Low bool `json:"low,omitempty"`
+	// DelayMS keeps the job from being launched for so many milliseconds after it was pushed, by the queue's
+	// clock: the grace of a destroy.
+	DelayMS int64 `json:"delay_ms,omitempty"`
+	// Pull is the number of the pull request of Config.Repo that a plan of the whole tree is for. Half is the
+	// request's head.
+	Pull int `json:"pull,omitempty"`
+	// Untrusted marks what came from a fork: the runner uses no credential and no secret for it but what
+	// opens Config.Repo.
+	Untrusted bool `json:"untrusted,omitempty"`
 }
 
 // Subject is what at most one active job may change at a time: the app's name, the config
@@ -126,6 +141,8 @@ func (j Job) Subject() string {
 	switch {
 	case j.App != "":
 		return j.App
+	case j.Kind == Plan:
+		return fmt.Sprintf("pull:%d:%s", j.Pull, j.Config.ID())
 	case j.Config.Repo != "":
 		return j.Config.ID()
 	default:
@@ -180,7 +197,7 @@ func (j Job) Encode() ([]byte, error) {
 func (j Job) check() error {
 	switch j.Kind {
 	case Deploy, Destroy, Plan:
-		if j.App == "" {
+		if j.App == "" && (j.Kind != Plan || j.Config.Repo == "" || j.Pull < 1) {
 			return fmt.Errorf("job %s: a %s job needs an app", j.ID, j.Kind)
 		}
 	case Sync:

@@ -57,6 +57,11 @@ type Result struct {
 	// Secrets is the HMAC of the values that the app's env secrets had, without which nobody can tell cheaply
 	// whether they are the same. Empty where there are none, or no FLYCD_DIGEST_KEY.
 	Secrets string `json:"secrets,omitempty"`
+	// Plan is what a pull request would change, as Markdown for a comment: at most 60,000 characters, in which
+	// nothing that a manifest says is Markdown.
+	Plan string `json:"plan,omitempty"`
+	// URL is where the app answers, where it answers the public.
+	URL string `json:"url,omitempty"`
 	// Jobs are the jobs that a sync pushed.
 	Jobs    []ID      `json:"jobs,omitempty"`
 	Started time.Time `json:"started,omitzero"`

@@ -204,7 +204,7 @@ func (w *wish) addAnswer(j job.Job) error {
 func subjectKey(j job.Job) string {
 	switch {
 	case j.Kind == job.Plan:
-		return "plan:" + j.App
+		return "plan:" + j.Subject()
 	case j.App != "":
 		return "app:" + j.App
 	default:
