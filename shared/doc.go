@@ -25,6 +25,7 @@
 //	probe           Probe             ask an address from outside                         HTTP
 //	source          Tree              resolve, fetch, digest                              Git, disk
 //	image           Builder           resolve, build, push                                registries
+//	image/assemble  Own               compile FlyCD and make its own images               go
 //	image/buildkit  Builder           build in the runner, with a BuildKit of its own     buildkitd, runc
 //	image/sandbox   Sandbox           hold a program that runs foreign code               Linux
 //	queue           Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -36,15 +34,12 @@ func (r Registry) Copy(ctx context.Context, from Reference, to string) (Referenc
 		return Reference{}, err
 	}
 	c := copying{from: source, to: target}
-	if c.read, err = r.options(ctx, source.Context()); err != nil {
+	if c.read, err = r.patient(ctx, source); err != nil {
 		return Reference{}, err
 	}
-	if c.write, err = r.options(ctx, target.Context()); err != nil {
+	if c.write, err = r.patient(ctx, target); err != nil {
 		return Reference{}, err
 	}
-	// a large image is worth more patience than a question is
-	patience := remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 6})
-	c.read, c.write = append(c.read, patience), append(c.write, patience)
 	if err := c.run(ctx, from.Digest); err != nil {
 		return Reference{}, err
 	}
@@ -84,20 +79,19 @@ type copying struct {
 }
 
 func (c copying) run(ctx context.Context, digest string) error {
-	there, err := remote.Head(c.to, c.write...)
-	if err == nil && there.Digest.String() == digest {
-		return nil
-	}
-	// some registries deny what they do not have; one that denies everything says so again when it is sent the image
-	var answer *transport.Error
-	if err != nil && (!errors.As(err, &answer) || answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests) {
+	there, err := hasTag(c.to, digest, c.write)
+	if err != nil {
 		return c.refused(ctx, err)
+	}
+	if there {
+		return nil
 	}
 	image, err := remote.Get(c.from, c.read...)
 	if err != nil {
 		return askingFor("copy image", c.from).failed(ctx, err)
 	}
 	if err := remote.Push(c.to, image, c.write...); err != nil {
+		var answer *transport.Error
 		if errors.As(err, &answer) && answer.Request != nil && answer.Request.URL.Host == c.from.Context().RegistryStr() &&
 			c.from.Context().RegistryStr() != c.to.RegistryStr() {
 			return askingFor("copy image", c.from).failed(ctx, err)
@@ -107,16 +101,6 @@ func (c copying) run(ctx context.Context, digest string) error {
 	return nil
 }
 
-// refused says why the target did not take the image. It is never rejected: a login or an app can be put right without a
-// new commit.
 func (c copying) refused(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("copy image %s: %w", c.from, context.Cause(ctx))
-	}
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return fmt.Errorf("copy image %s to %s: registry %s cannot be reached: %w", c.from, c.to, c.to.RegistryStr(), err)
-	}
-	return fmt.Errorf("copy image %s to %s: registry %s answered %d %s: see that the repository exists, and that FlyCD's login may push to it",
-		c.from, c.to, c.to.RegistryStr(), answer.StatusCode, http.StatusText(answer.StatusCode))
+	return refused(ctx, "copy image "+c.from.String(), c.to, err)
 }
