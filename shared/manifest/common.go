@@ -55,6 +55,10 @@ func (c *common) with(d *decoder, f manifestFile, root *yaml.Node, p *Project) *
 		wrapped := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{textNode("sync", policy), policy}}
 		defaults = merged(wrapped, defaults, true)
 	}
+	if told := lookup(root, "notify"); told != nil && told.Kind == yaml.SequenceNode {
+		wrapped := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{textNode("notify", told), told}}
+		defaults = merged(wrapped, defaults, true)
+	}
 	overrides := mappingOf(d, "common.app_overrides", lookup(settings, "app_overrides"))
 	inner.written[0] = merged(c.written[0], defaults, true)
 	inner.written[1] = merged(c.written[1], overrides, true)

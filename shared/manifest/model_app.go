@@ -27,6 +27,7 @@ type App struct {
 	Schedules    []Schedule  `yaml:"schedules" doc:"Commands that run by the clock, in machines of their own."`
 	Verify       []Probe     `yaml:"verify" doc:"Addresses that are asked from outside after a deploy."`
 	Sync         Sync        `yaml:"sync" doc:"Policy for following Git."`
+	Notify       []Notify    `yaml:"notify" doc:"Who is told of what becomes of the app."`
 	// OnFailure is rollback, stop or none; empty means rollback where a release exists.
 	OnFailure string `yaml:"on_failure" in:"enum=rollback|stop|none" doc:"What happens when a deploy fails; rollback where a release exists."`
 

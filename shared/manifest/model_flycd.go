@@ -102,11 +102,14 @@ type Probe struct {
 
 // Sync is the policy for following Git.
 type Sync struct {
-	Auto     *bool    `yaml:"auto" doc:"Deploy what Git says without being asked."`
-	SelfHeal *bool    `yaml:"self_heal" doc:"Undo what was changed by hand."`
-	Prune    *bool    `yaml:"prune" doc:"Destroy what Git no longer names."`
-	Retry    Retry    `yaml:"retry" doc:"How often a failed deploy is tried again."`
-	Windows  []Window `yaml:"windows" doc:"Times when deploys may run, or may not."`
+	Auto     *bool `yaml:"auto" doc:"Deploy what Git says without being asked."`
+	SelfHeal *bool `yaml:"self_heal" doc:"Undo what was changed by hand."`
+	Prune    *bool `yaml:"prune" doc:"Destroy what Git no longer names."`
+	// PruneMax is a number of apps, or a percentage of the tree's apps; PruneLimit reads it.
+	PruneMax   string    `yaml:"prune_max" doc:"Most apps that one sync destroys: a number, or a percentage of the tree's apps such as 20%; 3 without it."`
+	PruneGrace *Duration `yaml:"prune_grace" in:"unit=s" doc:"Time that an app stays after Git stopped naming it, 10m without it; a number is seconds."`
+	Retry      Retry     `yaml:"retry" doc:"How often a failed deploy is tried again."`
+	Windows    []Window  `yaml:"windows" doc:"Times when deploys may run, or may not."`
 	// Ignore names fields that FlyCD leaves to others.
 	Ignore []string `yaml:"ignore" doc:"Fields that are left to others."`
 }

@@ -22,6 +22,8 @@ type Problem struct {
 	// Hides reports that the problem may hide further apps: a project or a folder that could not
 	// be read.
 	Hides bool
+	// Refused reports that a policy forbids it (project.yaml's allow): a matter of rights, not of spelling.
+	Refused bool
 }
 
 // String gives file:line:column: key: text.

@@ -19,6 +19,10 @@ type Project struct {
 	Discover []string `yaml:"discover" in:"enum=fly.toml" doc:"Further file names that count as manifests."`
 	// Sync is the policy that the apps inherit.
 	Sync yaml.Node `yaml:"sync" doc:"Sync policy that the apps inherit."`
+	// Allow bounds what the apps of the project may be and have. Nil where there is none.
+	Allow *Allow `yaml:"allow" doc:"What the apps of the project may be and have."`
+	// Notify is added to what the apps themselves say.
+	Notify []Notify `yaml:"notify" doc:"Who is told of what becomes of the project's apps, beside those whom they name."`
 }
 
 // Common is what a project lays under, over and into the manifests of its apps.
@@ -174,7 +178,11 @@ func validateProject(d *decoder, root *yaml.Node, p *Project) {
 	default:
 		d.report(first(lookup(src, "type"), src), "source.type", "expected local or git")
 	}
+	if keyed(p.Source.Repo) {
+		d.report(lookup(src, "repo"), "source.repo", keyedText)
+	}
 	validateRef(d, src, p.Source.Ref)
+	noticesFault(p.Notify, func(key, format string, args ...any) { d.report(nodeAt(root, key), key, fmt.Sprintf(format, args...)) })
 }
 
 // isLabel reports whether a name can be part of a host name, in either case of letters.

@@ -26,6 +26,8 @@ type Options struct {
 	// Repo is the address of the repository that is read, where it is known. A project whose git
 	// source names it without a ref is then read from the tree at hand instead of being opened.
 	Repo string
+	// Org is the slug of the organisation that apps are created in which name none; empty means personal.
+	Org string
 	// Repos opens the git repositories that project.yaml files point to. Nil leaves such
 	// projects out and lists them in Tree.Unread.
 	Repos Opener
@@ -48,6 +50,11 @@ type Entry struct {
 	File, Dir string
 	// FS holds the repository's files, for local sources, merge_cfg and local_path.
 	FS fs.FS
+	// Includes are the repositories through which the manifest was reached, outermost first; none where it lies in
+	// the one that Read was given.
+	Includes []RepoRef
+	// Foreign reports whether one of them has another owner than the repository that Read was given.
+	Foreign bool
 	// Projects are the names of the enclosing projects, outermost first.
 	Projects []string
 	// Node is the effective manifest after merging, with every key that was written, each with its line

@@ -76,3 +76,31 @@ func bareRepo(url string) string {
 	}
 	return strings.TrimSuffix(s, ".git")
 }
+
+// keyedText says what to do instead of writing credentials into an address. It does not show the address.
+const keyedText = "has a password or token in it, which everyone can read who reads this file; write the address without it, " +
+	"make the token invalid, and give the runner a new one (FLYCD_GIT_TOKENS, a deploy key in FLYCD_GIT_KEYS, or a GitHub App)"
+
+// keyed reports whether the address of a repository has credentials in it: all but a plain user name of ssh.
+func keyed(repo string) bool {
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(repo), "://")
+	if !ok {
+		user, _, found := strings.Cut(repo, "@")
+		return found && strings.ContainsAny(user, ":") && !strings.Contains(user, "/")
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(host, "@")
+	if strings.HasPrefix(strings.ToLower(scheme), "http") {
+		return at >= 0 || strings.Contains(path, "?")
+	}
+	return at >= 0 && strings.Contains(host[:at], ":")
+}
+
+// keyedImage reports whether an image, or the repository of one, has credentials in it.
+func keyedImage(ref string) bool {
+	user, rest, found := strings.Cut(strings.TrimSpace(ref), "@")
+	return found && strings.Contains(rest, "/") && (!strings.Contains(user, "/") || strings.Contains(user, "://"))
+}
+
+const keyedImageText = "has a password or token in it, which everyone can read who reads this file; write the image without it, " +
+	"make the token invalid, and give the runner a new one (FLYCD_REGISTRY_AUTH)"

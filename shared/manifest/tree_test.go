@@ -267,17 +267,3 @@ func TestRenderedYAMLReadsBackEqual(t *testing.T) {
 		t.Error("the tree has lost its places")
 	}
 }
-
-func TestCredentialsInAddressesAreNotShown(t *testing.T) {
-	fsys := files(map[string]string{
-		"p/project.yaml": "project: p\nsource: {type: git, repo: \"https://me:hunter2@example.com/r\"}",
-		"app.yaml":       "app: a\nsource: {type: git, repo: \"https://me:hunter2@example.com/code\"}",
-	})
-	tree, err := manifest.Read(fsys, ".", manifest.Options{Repos: shelf{"https://me:hunter2@example.com/r@": files(map[string]string{"app.yaml": "app: b\nx: y"})}})
-	if err == nil || err.Error() != "https://example.com/r app.yaml:2:1: x: unknown key" {
-		t.Error(err)
-	}
-	if len(tree.Warnings) != 1 || strings.Contains(tree.Warnings[0].String(), "hunter2") {
-		t.Error(tree.Warnings)
-	}
-}

@@ -42,6 +42,7 @@ func (a *appReader) validate(d *decoder, tree *yaml.Node, app *App) {
 	c.depends()
 	c.probes()
 	c.sync()
+	c.notices()
 }
 
 // bad reports a problem at a dotted key, at the place of the innermost part of it that is written.
@@ -127,15 +128,15 @@ func (c checker) source(f manifestFile) {
 	case "":
 		c.bad("source.type", "is missing; expected git, local, inline-docker-file or image")
 	}
+	if keyed(src.Repo) {
+		c.bad("source.repo", keyedText)
+	}
 	validateRef(c.decoder, lookup(c.tree, "source"), src.Ref)
 }
 
 func (c checker) gitSource(src Source) {
 	if src.Repo == "" {
 		c.bad("source.repo", "is missing; say which repository the app is in")
-	}
-	if repo := (&repository{url: src.Repo}); strings.HasPrefix(src.Repo, "http") && repo.shown() != src.Repo {
-		c.note("source.repo", "has a name or token in it, which everyone can read who reads this file; give credentials to the runner instead")
 	}
 	if leaves(strings.TrimLeft(src.Path, "/")) {
 		c.bad("source.path", "leaves the repository; name a folder inside it")

@@ -37,6 +37,8 @@ func (c checker) repository(ref string) {
 	host, rest, _ := strings.Cut(name, "/")
 	last := rest[strings.LastIndex(rest, "/")+1:]
 	switch {
+	case keyedImage(name):
+		c.bad("image.repository", keyedImageText)
 	case strings.Contains(name, "://"):
 		c.bad("image.repository", "expected a registry and a path in it, %s, without https://, found %q", such, clip(name))
 	case strings.Contains(name, "@"):

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // a manifest means the same where the system knows no time zones
 
 	"github.com/google/shlex"
 )
@@ -163,50 +162,5 @@ func (c checker) probes() {
 		if p.Within != nil && (*p.Within <= 0 || time.Duration(*p.Within) > time.Hour) {
 			c.bad(key+".within", "expected more than 0 and at most 1h, found %s", p.Within)
 		}
-	}
-}
-
-// mostWindows bounds what it takes to find out when an app may be deployed.
-const mostWindows = 50
-
-// sync checks the policy, also where it comes from a project.
-func (c checker) sync() {
-	s := c.app.Sync
-	if l := s.Retry.Limit; l != nil && *l < 1 {
-		c.bad("sync.retry.limit", "expected at least 1 attempt, found %d", *l)
-	}
-	if b := s.Retry.Backoff; b != nil && *b < 0 {
-		c.bad("sync.retry.backoff", "expected 0 or more, found %s", b)
-	}
-	if len(s.Windows) > mostWindows {
-		c.bad("sync.windows", "expected at most %d, found %d", mostWindows, len(s.Windows))
-	}
-	for i, w := range s.Windows {
-		c.window(fmt.Sprintf("sync.windows[%d]", i), w)
-	}
-	for i, field := range s.Ignore {
-		c.ignoredField(fmt.Sprintf("sync.ignore[%d]", i), field)
-	}
-}
-
-func (c checker) window(key string, w Window) {
-	if w.Kind == "" {
-		c.bad(key+".kind", "is missing; expected allow or deny")
-	}
-	fields := strings.Fields(w.Schedule)
-	switch {
-	case len(fields) == 0:
-		c.bad(key+".schedule", "is missing; say when the window begins, as cron does: 0 22 * * 1-5")
-	case len(fields) != 5 && !strings.HasPrefix(fields[0], "@"):
-		c.bad(key+".schedule", "expected five fields as cron has them (minute, hour, day, month, weekday: 0 22 * * 1-5), found %d", len(fields))
-	}
-	switch {
-	case w.Duration == nil:
-		c.bad(key+".duration", "is missing; say how long the window is, such as 8h")
-	case *w.Duration <= 0:
-		c.bad(key+".duration", "expected more than 0, found %s", w.Duration)
-	}
-	if _, err := time.LoadLocation(w.Timezone); err != nil || w.Timezone == "Local" {
-		c.bad(key+".timezone", "expected a time zone such as Europe/Stockholm, found %q", clip(w.Timezone))
 	}
 }

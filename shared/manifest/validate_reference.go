@@ -8,6 +8,10 @@ import (
 
 // reference checks how the image is written that the app runs.
 func (c checker) reference(key, ref string) {
+	if keyedImage(ref) {
+		c.bad(key, keyedImageText)
+		return
+	}
 	if why := referenceFault(ref); ref != "" && why != "" {
 		c.bad(key, "expected an image such as nginx:1.27 or ghcr.io/acme/web:1.2, %s; found %q", why, clip(ref))
 	}
