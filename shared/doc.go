@@ -20,6 +20,7 @@
 //	catalog         Entry, Route      which apps and trees a push concerns                no I/O
 //	machine         Target            translate a manifest into what Fly should hold      no I/O
 //	plan            Observed, Plan    diff and order                                      no I/O
+//	report          Row               word plans for people, and for pull requests        no I/O
 //	adopt           Draft             draft the manifest of an app that runs already      no I/O
 //	secret          Resolver          resolve the values that a manifest refers to        sops
 //	probe           Probe             ask an address from outside                         HTTP
@@ -36,7 +37,7 @@
 //
 // # Rules
 //
-// Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt secret probe
+// Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt report secret probe
 // source image queue fly launch < image/buildkit deploy < dispatcher runner < cmd. Each client library has
 // one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
 // image/buildkit, netlink and nftables image/sandbox, go-github dispatcher). The dispatcher's binary

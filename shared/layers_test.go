@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
 	{"shared/image/sandbox"},
-	{"shared/adopt", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/fly/flysim"},
+	{"shared/adopt", "shared/report", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/fly/flysim"},
 	{"shared/queue/queuetest", "shared/image/imagetest", "shared/image/buildkit", "shared/image/assemble", "shared/deploy"},
 	{"shared/deploy/deploytest"},
 	{"dispatcher", "runner"},

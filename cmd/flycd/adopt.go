@@ -14,6 +14,7 @@ import (
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 type adoptFlags struct {
@@ -148,14 +149,14 @@ func (f adoptFlags) files(d adopt.Draft) ([]newFile, error) {
 // remark tells a person what to know, and what a deploy would still change.
 func (c *cli) remark(d adopt.Draft) error {
 	for _, note := range d.Notes {
-		fmt.Fprintln(c.err, "note:", oneLineText(note))
+		fmt.Fprintln(c.err, "note:", report.OneLine(note))
 	}
 	if d.Plan.Empty() {
 		return nil
 	}
 	fmt.Fprintln(c.err, "warning: no manifest describes the app as it is; a deploy of this one would change:")
 	for _, line := range d.Plan.Summary() {
-		fmt.Fprintln(c.err, "  "+oneLineText(line))
+		fmt.Fprintln(c.err, "  "+report.OneLine(line))
 	}
 	return exitError{code: exitChanges}
 }

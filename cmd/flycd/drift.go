@@ -14,18 +14,8 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/report"
 	"github.com/gigurra/flycd/shared/source"
-)
-
-// What a difference between a manifest and Fly comes from. The words are public.
-const (
-	driftNone = "none"
-	// driftFound: what was deployed last is no longer what is there.
-	driftFound = "found"
-	// driftChanged: the manifest, or its source, is not what was deployed last.
-	driftChanged = "changed"
-	// driftNew: FlyCD has not deployed the app.
-	driftNew = "new"
 )
 
 func (c *cli) driftCommand() *cobra.Command {
@@ -92,11 +82,11 @@ func (c *cli) printDrift(ctx context.Context, git *source.Client, list []task, r
 		return err
 	}
 	results, errs := planAll(ctx, base, list, run.planFlags)
-	rows, worst := make([]planned, 0, len(list)), run.worst
+	rows, worst := make([]report.Row, 0, len(list)), run.worst
 	for i, one := range list {
 		row := rowOf(one.app, results[i], errs[i])
 		if worst = worse(worst, planError(errs[i])); errs[i] == nil {
-			row = row.drifted(one.req.Config != nil)
+			row = drifted(row, one.req.Config != nil)
 		}
 		rows = append(rows, row)
 	}
@@ -104,14 +94,14 @@ func (c *cli) printDrift(ctx context.Context, git *source.Client, list []task, r
 }
 
 // drifted judges a plan, and leaves out of it what does not come from Fly's side.
-func (row planned) drifted(deployedBefore bool) planned {
-	if row.Drift = driftOf(row.Plan, row.digest); row.Drift == driftNew && deployedBefore {
-		row.Drift = driftFound
+func drifted(row report.Row, deployedBefore bool) report.Row {
+	if row.Drift = driftOf(row.Plan, row.Digest); row.Drift == report.DriftNew && deployedBefore {
+		row.Drift = report.DriftFound
 	}
 	switch row.Drift {
-	case driftNew, driftChanged:
+	case report.DriftNew, report.DriftChanged:
 		row.Plan, row.Counts, row.Changes, row.Notes = plan.Plan{}, plan.Counts{}, nil, nil
-	case driftNone, driftFound:
+	case report.DriftNone, report.DriftFound:
 	}
 	return row
 }
@@ -120,13 +110,13 @@ func (row planned) drifted(deployedBefore bool) planned {
 // machine, so a plan for machines that carry the wanted one comes from Fly's side.
 func driftOf(p plan.Plan, wanted string) string {
 	if p.Empty() {
-		return driftNone
+		return report.DriftNone
 	}
 	seen, carried := false, false
 	for _, stage := range p.Stages {
 		for _, step := range stage.Steps {
 			if _, ok := step.(plan.CreateApp); ok {
-				return driftNew
+				return report.DriftNew
 			}
 			m, ok := machineOf(step)
 			if !ok {
@@ -134,15 +124,15 @@ func driftOf(p plan.Plan, wanted string) string {
 			}
 			have := m.GetMetadataByKey(digestKey)
 			if have != "" && have != wanted {
-				return driftChanged
+				return report.DriftChanged
 			}
 			seen, carried = true, carried || have != ""
 		}
 	}
 	if seen && !carried {
-		return driftNew
+		return report.DriftNew
 	}
-	return driftFound
+	return report.DriftFound
 }
 
 // machineOf gives the machine that a step finds on Fly.

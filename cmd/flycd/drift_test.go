@@ -15,6 +15,7 @@ import (
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 // TestDriftIsWhatTheWantedDigestDoesNotExplain judges plans by the digests of the machines in them.
@@ -28,17 +29,17 @@ func TestDriftIsWhatTheWantedDigestDoesNotExplain(t *testing.T) {
 		want  string
 		steps []plan.Step
 	}{
-		"nothing to do":                  {want: driftNone},
-		"somebody changed it":            {driftFound, []plan.Step{changed("d1")}},
-		"the manifest changed":           {driftChanged, []plan.Step{changed("d0")}},
-		"both":                           {driftChanged, []plan.Step{changed("d1"), changed("d0")}},
-		"the count went down":            {driftChanged, []plan.Step{plan.DestroyMachine{Machine: machineWith("d0")}}},
-		"somebody made one more":         {driftFound, []plan.Step{plan.DestroyMachine{Machine: machineWith("d1")}}},
-		"somebody destroyed one":         {driftFound, []plan.Step{plan.CreateMachine{}}},
-		"a mount came":                   {driftChanged, []plan.Step{plan.ReplaceMachine{Old: machineWith("d0")}}},
-		"flyctl deployed it":             {driftNew, []plan.Step{changed(""), changed("")}},
-		"one of its machines is another": {driftFound, []plan.Step{changed(""), changed("d1")}},
-		"it is not there":                {driftNew, []plan.Step{plan.CreateApp{}, plan.CreateMachine{}}},
+		"nothing to do":                  {want: report.DriftNone},
+		"somebody changed it":            {report.DriftFound, []plan.Step{changed("d1")}},
+		"the manifest changed":           {report.DriftChanged, []plan.Step{changed("d0")}},
+		"both":                           {report.DriftChanged, []plan.Step{changed("d1"), changed("d0")}},
+		"the count went down":            {report.DriftChanged, []plan.Step{plan.DestroyMachine{Machine: machineWith("d0")}}},
+		"somebody made one more":         {report.DriftFound, []plan.Step{plan.DestroyMachine{Machine: machineWith("d1")}}},
+		"somebody destroyed one":         {report.DriftFound, []plan.Step{plan.CreateMachine{}}},
+		"a mount came":                   {report.DriftChanged, []plan.Step{plan.ReplaceMachine{Old: machineWith("d0")}}},
+		"flyctl deployed it":             {report.DriftNew, []plan.Step{changed(""), changed("")}},
+		"one of its machines is another": {report.DriftFound, []plan.Step{changed(""), changed("d1")}},
+		"it is not there":                {report.DriftNew, []plan.Step{plan.CreateApp{}, plan.CreateMachine{}}},
 	} {
 		p := plan.Plan{}
 		if len(one.steps) > 0 {
@@ -49,7 +50,7 @@ func TestDriftIsWhatTheWantedDigestDoesNotExplain(t *testing.T) {
 		}
 	}
 	row := rowWith("shop", plan.CreateApp{App: "shop"})
-	if got := row.drifted(true).Drift; got != driftFound {
+	if got := drifted(row, true).Drift; got != report.DriftFound {
 		t.Errorf("an app that was deployed and is gone: %s", got)
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"io"
 	"iter"
 	"strings"
-	"unicode"
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 // refused reports whether err is about rights: a token, somebody else's name, a lease.
@@ -32,34 +32,8 @@ func (p paint) as(verb, text string) string {
 	if !p.on {
 		return text
 	}
-	color := map[string]string{"+": "\x1b[32m", "-": "\x1b[31m", "!": "\x1b[33m"}[diffSign(verb)]
+	color := map[string]string{"+": "\x1b[32m", "-": "\x1b[31m", "!": "\x1b[33m"}[report.Sign(verb)]
 	return color + text + "\x1b[0m"
-}
-
-// diffSign is a verb's sign in a diff.
-func diffSign(verb string) string {
-	switch verb {
-	case "create", "allocate", "add":
-		return "+"
-	case "destroy", "release", "remove", "unset", "downtime":
-		return "-"
-	default:
-		return "!"
-	}
-}
-
-// oneLineText keeps a text that came from elsewhere from moving a terminal's cursor, or from beginning a
-// line of its own.
-func oneLineText(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == 0x2028 || r == 0x2029:
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
 
 // outcome colours an outcome's word.

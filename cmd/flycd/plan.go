@@ -11,29 +11,12 @@ import (
 
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/job"
-	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 type planFlags struct {
 	deployFlags
 	exitCode bool
-}
-
-// planned is one app of `flycd plan -o json` and `flycd drift -o json`. The names are public.
-type planned struct {
-	App     string      `json:"app"`
-	Outcome job.Outcome `json:"outcome"`
-	// Drift is for flycd drift alone: what the difference comes from.
-	Drift   string      `json:"drift,omitempty"`
-	Counts  plan.Counts `json:"counts"`
-	Changes []string    `json:"changes"`
-	Plan    plan.Plan   `json:"plan"`
-	Notes   []string    `json:"notes,omitempty"`
-	// Pending is what is left for a person to do outside of Fly, such as DNS records.
-	Pending []string `json:"pending,omitempty"`
-	Error   string   `json:"error,omitempty"`
-	// digest is that of what would be deployed.
-	digest string
 }
 
 func (c *cli) planCommand() *cobra.Command {
@@ -73,7 +56,7 @@ func (c *cli) plan(ctx context.Context, paths []string, f planFlags) (err error)
 		return err
 	}
 	results, errs := planAll(ctx, base, t.list, f)
-	rows := make([]planned, 0, len(t.list))
+	rows := make([]report.Row, 0, len(t.list))
 	for i, one := range t.list {
 		rows = append(rows, rowOf(one.app, results[i], errs[i]))
 		worst = worse(worst, planError(errs[i]))
@@ -82,21 +65,21 @@ func (c *cli) plan(ctx context.Context, paths []string, f planFlags) (err error)
 }
 
 // endPlan prints the rows and gives the exit code.
-func (c *cli) endPlan(rows []planned, f planFlags, worst error) error {
+func (c *cli) endPlan(rows []report.Row, f planFlags, worst error) error {
 	if err := c.printPlans(rows, f.output); err != nil {
 		return err
 	}
-	changes := slices.ContainsFunc(rows, func(row planned) bool { return !row.Plan.Empty() })
+	changes := slices.ContainsFunc(rows, func(row report.Row) bool { return !row.Plan.Empty() })
 	if worst == nil && changes && f.exitCode {
 		return exitError{code: exitChanges}
 	}
 	return worst
 }
 
-func rowOf(app string, p deploy.PlanResult, err error) planned {
-	row := planned{
+func rowOf(app string, p deploy.PlanResult, err error) report.Row {
+	row := report.Row{
 		App: app, Outcome: p.Result.Outcome, Counts: p.Plan.Counts(), Changes: p.Summary, Plan: p.Plan,
-		Notes: p.Result.Warnings, Pending: p.Result.Pending, digest: p.Result.Digest,
+		Notes: p.Result.Warnings, Pending: p.Result.Pending, Digest: p.Result.Digest,
 	}
 	if err != nil {
 		row.Error = err.Error()
@@ -130,7 +113,7 @@ func planError(err error) error {
 	return exitError{code: exitFailed}
 }
 
-func (c *cli) printPlans(rows []planned, output string) error {
+func (c *cli) printPlans(rows []report.Row, output string) error {
 	if output == "json" {
 		return c.printJSON(rows)
 	}
@@ -140,7 +123,7 @@ func (c *cli) printPlans(rows []planned, output string) error {
 		}
 	}
 	if output == "markdown" {
-		return printPlansMarkdown(c.out, rows)
+		return report.Markdown(c.out, rows)
 	}
 	paint := newPaint(c.out, c.cfg.NoColor)
 	for _, row := range rows {

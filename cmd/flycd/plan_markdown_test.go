@@ -10,6 +10,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 func update(id, group, region string, changes ...plan.Change) plan.UpdateMachine {
@@ -18,9 +19,9 @@ func update(id, group, region string, changes ...plan.Change) plan.UpdateMachine
 	return plan.UpdateMachine{App: "shop", Machine: plan.Machine{Machine: m}, Config: config, Changes: changes}
 }
 
-func rowWith(app string, steps ...plan.Step) planned {
+func rowWith(app string, steps ...plan.Step) report.Row {
 	p := plan.Plan{Stages: []plan.Stage{{Name: "rest", Parallel: 1, Steps: steps}}}
-	return planned{App: app, Outcome: job.Updated, Counts: p.Counts(), Plan: p}
+	return report.Row{App: app, Outcome: job.Updated, Counts: p.Counts(), Plan: p}
 }
 
 func TestSameChangesShareALine(t *testing.T) {
@@ -80,7 +81,7 @@ func TestMarkdownIsOnlyInOurHands(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		evil := rapid.OneOf(rapid.String(), rapid.StringMatching("[`~\n|<>@#*_a-z\\[\\]()!-]{0,40}"),
 			rapid.SampledFrom([]string{"```\n# mine", "~~~", "````````", "`", "@acme/all", "<script>", "[x](y)", "| a |"}))
-		var rows []planned
+		var rows []report.Row
 		for range rapid.IntRange(1, 6).Draw(t, "apps") {
 			row := rowWith(evil.Draw(t, "app"), update(evil.Draw(t, "id"), evil.Draw(t, "group"), evil.Draw(t, "region"),
 				plan.Change{Key: evil.Draw(t, "key"), Old: evil.Draw(t, "old"), New: evil.Draw(t, "new")}))
@@ -91,7 +92,7 @@ func TestMarkdownIsOnlyInOurHands(t *testing.T) {
 			rows = append(rows, row)
 		}
 		var b strings.Builder
-		if err := printPlansMarkdown(&b, rows); err != nil {
+		if err := report.Markdown(&b, rows); err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range outsideCode(t, b.String()) {
@@ -132,7 +133,7 @@ func outsideCode(t *rapid.T, text string) []string {
 }
 
 func TestMarkdownFitsIntoAComment(t *testing.T) {
-	var rows []planned
+	var rows []report.Row
 	for i := range 400 {
 		var steps []plan.Step
 		for m := range 20 {
@@ -141,7 +142,7 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 		rows = append(rows, rowWith(fmt.Sprintf("app-%d", i), steps...))
 	}
 	var b strings.Builder
-	if err := printPlansMarkdown(&b, rows); err != nil {
+	if err := report.Markdown(&b, rows); err != nil {
 		t.Fatal(err)
 	}
 	if b.Len() > 65_000 {
@@ -155,7 +156,7 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 
 	b.Reset()
 	long := rowWith("shop", update("m1", "web", "ams", plan.Change{Key: "env.A", Old: "1", New: "2"}), update("m2", "web", "ams", plan.Change{Key: "env.A", New: strings.Repeat("x", 20_000)}))
-	if err := printPlansMarkdown(&b, []planned{long}); err != nil {
+	if err := report.Markdown(&b, []report.Row{long}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "1 line is left out here") || !strings.Contains(b.String(), "env.A: 1 → 2") {
@@ -166,7 +167,7 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 func TestValuesForgeNoLine(t *testing.T) {
 	var b strings.Builder
 	row := rowWith("shop", update("m1", "web", "ams", plan.Change{Key: "env.A", Old: "1", New: "2\n+ create machine forged"}))
-	if err := printPlansMarkdown(&b, []planned{row}); err != nil {
+	if err := report.Markdown(&b, []report.Row{row}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "\n+ create") || !strings.Contains(b.String(), "forged") {

@@ -9,6 +9,7 @@ import (
 	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/plan"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 // TestEveryStepIsSaid prints one of each kind of step, so that none comes without a word.
@@ -47,13 +48,13 @@ func TestEveryStepIsSaid(t *testing.T) {
 		{"app: hide machine m1", plan.Cordon{App: "shop", Machine: "m1"}},
 		{"app: show machine m1", plan.Uncordon{App: "shop", Machine: "m1"}},
 	} {
-		sections := fold(plan.Plan{Stages: []plan.Stage{{Steps: []plan.Step{one.step}}}})
-		if len(sections) != 1 || len(sections[0].lines) != 1 {
+		sections := report.Fold(plan.Plan{Stages: []plan.Stage{{Steps: []plan.Step{one.step}}}})
+		if len(sections) != 1 || len(sections[0].Lines) != 1 {
 			t.Fatalf("%T: %v", one.step, sections)
 		}
-		l := sections[0].lines[0]
-		got := sections[0].title + ": " + l.text
-		for _, c := range l.changes {
+		l := sections[0].Lines[0]
+		got := sections[0].Title + ": " + l.Text
+		for _, c := range l.Changes {
 			got += ": " + c.String()
 		}
 		if got != one.want {
@@ -86,7 +87,7 @@ func TestDowntimeIsNamed(t *testing.T) {
 	var text, markdown strings.Builder
 	row := rowWith("shop", u)
 	printPlanText(&text, paint{}, row)
-	if err := printPlansMarkdown(&markdown, []planned{row}); err != nil {
+	if err := report.Markdown(&markdown, []report.Row{row}); err != nil {
 		t.Fatal(err)
 	}
 	for _, got := range []string{text.String(), markdown.String()} {
@@ -105,7 +106,7 @@ func TestNoSecretIsInAPlan(t *testing.T) {
 	var b strings.Builder
 	c := &cli{streams: streams{out: &b, err: &b}}
 	for _, form := range []string{"text", "json", "markdown"} {
-		if err := c.printPlans([]planned{row}, form); err != nil {
+		if err := c.printPlans([]report.Row{row}, form); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+
+	"github.com/gigurra/flycd/shared/report"
 )
 
 // board shows what each of several apps is at: a live line per app on a terminal, and nothing
@@ -35,7 +37,7 @@ func (b *board) say(name, text string) {
 	if !b.live {
 		return
 	}
-	b.now[name] = oneLineText(text)
+	b.now[name] = report.OneLine(text)
 	b.draw()
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 // deployed is one app of `flycd deploy -o json`: a JSON line each.
@@ -51,10 +52,10 @@ func (t table) report(app string, res job.Result, err error, output string) erro
 	}
 	fmt.Fprintf(t.out, "%-*s  %s  %s\n", t.width, app, t.paint.outcome(fmt.Sprintf("%-9s", res.Outcome)), took)
 	for _, line := range res.Changes {
-		fmt.Fprintf(t.out, "  %s\n", t.paint.change(oneLineText(line)))
+		fmt.Fprintf(t.out, "  %s\n", t.paint.change(report.OneLine(line)))
 	}
 	for _, line := range res.Pending {
-		fmt.Fprintf(t.out, "  pending: %s\n", oneLineText(line))
+		fmt.Fprintf(t.out, "  pending: %s\n", report.OneLine(line))
 	}
 	if !res.Outcome.Done() && res.Detail != "" {
 		fmt.Fprintf(t.err, "%s: %s\n", app, manifest.Still(res.Detail))

@@ -1,6 +1,7 @@
-package main
+package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,40 +9,40 @@ import (
 	"github.com/gigurra/flycd/shared/plan"
 )
 
-// planSection is what a plan does to one process group, or to the app itself.
-type planSection struct {
-	title string
-	lines []planLine
+// Section is what a plan does to one process group, or to the app itself.
+type Section struct {
+	Title string
+	Lines []Line
 }
 
-// planLine is one step, or several machines that the same is done to.
-type planLine struct {
-	// verb is the first word, by which a line is coloured.
-	verb string
-	text string
-	// changes are old → new by key.
-	changes []plan.Change
-	// downtime says what does not answer meanwhile.
-	downtime string
+// Line is one step, or several machines that the same is done to.
+type Line struct {
+	// Verb is the first word, by which a line is coloured.
+	Verb string
+	Text string
+	// Changes are old → new by key.
+	Changes []plan.Change
+	// Downtime says what does not answer meanwhile.
+	Downtime string
 }
 
-// fold gives a plan by groups; machines of a group with the same change share a line.
-func fold(p plan.Plan) []planSection {
+// Fold gives a plan by groups; machines of a group with the same change share a line.
+func Fold(p plan.Plan) []Section {
 	var folds []*folded
 	for _, stage := range p.Stages {
 		for _, step := range stage.Steps {
 			folds = addStep(folds, step)
 		}
 	}
-	var all []planSection
+	var all []Section
 	for _, f := range folds {
-		i := slices.IndexFunc(all, func(s planSection) bool { return s.title == f.section() })
+		i := slices.IndexFunc(all, func(s Section) bool { return s.Title == f.section() })
 		if i < 0 {
-			all, i = append(all, planSection{title: f.section()}), len(all)
+			all, i = append(all, Section{Title: f.section()}), len(all)
 		}
-		all[i].lines = append(all[i].lines, f.line())
+		all[i].Lines = append(all[i].Lines, f.line())
 	}
-	slices.SortStableFunc(all, func(a, b planSection) int { return strings.Compare(a.title, b.title) }) // "app" before "group …"
+	slices.SortStableFunc(all, func(a, b Section) int { return strings.Compare(a.Title, b.Title) }) // "app" before "group …"
 	return all
 }
 
@@ -97,7 +98,7 @@ func (f *folded) noun() string {
 func (f *folded) nameless() bool { return f.noun() == "machine" || f.verb() == "run" }
 
 // line writes "update 3 machines: 2 in ams, 1 in fra, each restarts: why".
-func (f *folded) line() planLine {
+func (f *folded) line() Line {
 	text, name := f.Do, f.Name
 	switch {
 	case f.verb() == "run":
@@ -115,10 +116,10 @@ func (f *folded) line() planLine {
 		text += " " + name
 	}
 	text += f.places() + f.manner()
-	if why := orString(f.Why, f.Command); why != "" {
+	if why := cmp.Or(f.Why, f.Command); why != "" {
 		text += ": " + why
 	}
-	return planLine{verb: f.verb(), text: text, changes: f.changes, downtime: f.Downtime}
+	return Line{Verb: f.verb(), Text: text, Changes: f.changes, Downtime: f.Downtime}
 }
 
 // manner says what a machine does meanwhile.
@@ -154,7 +155,7 @@ func (f *folded) places() string {
 	}
 	var all []string
 	for i, r := range f.regions {
-		place := fmt.Sprintf("%d in %s", f.in[r], orString(r, "a region that Fly chooses"))
+		place := fmt.Sprintf("%d in %s", f.in[r], cmp.Or(r, "a region that Fly chooses"))
 		if i == 0 {
 			place = ": " + place
 		}

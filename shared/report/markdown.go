@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -13,10 +13,10 @@ const (
 	mostMarkdownTable = 200
 )
 
-// printPlansMarkdown prints plans for a pull request: a table of all apps, and a diff block for each
+// Markdown writes plans for a pull request: a table of all apps, and a diff block for each
 // that would change. What comes from manifests and from Fly stands in code alone, so that nothing in it
 // is read as markdown.
-func printPlansMarkdown(w io.Writer, rows []planned) error {
+func Markdown(w io.Writer, rows []Row) error {
 	changed, failed, same := 0, 0, 0
 	for _, row := range rows {
 		switch {
@@ -55,7 +55,7 @@ func printPlansMarkdown(w io.Writer, rows []planned) error {
 }
 
 // writeTable lists the apps that would change, with their counts.
-func writeTable(b *strings.Builder, rows []planned) {
+func writeTable(b *strings.Builder, rows []Row) {
 	shown, left := 0, 0
 	for _, row := range rows {
 		if row.Error == "" && row.Plan.Empty() {
@@ -80,7 +80,7 @@ func writeTable(b *strings.Builder, rows []planned) {
 }
 
 // markdownApp is one app's heading and blocks; empty where there is nothing to say.
-func markdownApp(row planned) string {
+func markdownApp(row Row) string {
 	var b strings.Builder
 	switch {
 	case row.Error != "":
@@ -89,7 +89,7 @@ func markdownApp(row planned) string {
 	case row.Plan.Empty() && len(row.Notes)+len(row.Pending) == 0:
 		return ""
 	default:
-		fmt.Fprintf(&b, "\n### %s: %s\n\n", codeSpan(row.App), row.headline())
+		fmt.Fprintf(&b, "\n### %s: %s\n\n", codeSpan(row.App), row.Headline())
 		if lines := diffLines(row); len(lines) > 0 {
 			fence(&b, "diff", lines)
 		}
@@ -109,17 +109,17 @@ func markdownApp(row planned) string {
 }
 
 // diffLines writes a plan as a forge colours a diff: + creates, - destroys, ! changes.
-func diffLines(row planned) []string {
+func diffLines(row Row) []string {
 	var all []string
-	for _, s := range fold(row.Plan) {
-		all = append(all, "  "+s.title)
-		for _, l := range s.lines {
-			all = append(all, diffSign(l.verb)+" "+l.text)
-			for _, c := range l.changes {
+	for _, s := range Fold(row.Plan) {
+		all = append(all, "  "+s.Title)
+		for _, l := range s.Lines {
+			all = append(all, Sign(l.Verb)+" "+l.Text)
+			for _, c := range l.Changes {
 				all = append(all, "!     "+c.String())
 			}
-			if l.downtime != "" {
-				all = append(all, "!     downtime: "+l.downtime)
+			if l.Downtime != "" {
+				all = append(all, "!     downtime: "+l.Downtime)
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func diffLines(row planned) []string {
 func fence(b *strings.Builder, language string, lines []string) {
 	marks, most, size := "```", 0, 0
 	for i, line := range lines {
-		lines[i] = oneLineText(line)
+		lines[i] = OneLine(line)
 		if size += len(lines[i]) + 1; size <= mostMarkdownApp {
 			most = i + 1
 		}
