@@ -10,24 +10,16 @@ import (
 // Redis gives tests the client itself, to look at keys and to count commands.
 func (q *Queue) Redis() *redis.Client { return q.rdb }
 
-// Break changes one script of this queue, or common.lua in all of them, to see which law notices.
+// Break changes one script of this queue, or a common one in all that it stands before, to see which law notices.
 func (q *Queue) Break(script, was, is string) error {
-	common, err := files.ReadFile("lua/common.lua")
-	if err != nil {
-		return err
-	}
 	scripts, found := map[string]*redis.Script{}, false
 	for name, s := range q.scripts {
-		body, err := files.ReadFile("lua/" + name)
+		text, err := scriptText(name)
 		if err != nil {
 			return err
 		}
 		scripts[name] = s
-		text := string(body)
-		if !strings.Contains(text, "\nlocal P = KEYS[1]\n") {
-			text = string(common) + text
-		}
-		if (name == script || script == "common.lua") && strings.Contains(text, was) {
+		if (name == script || strings.HasSuffix(script, "common.lua")) && strings.Contains(text, was) {
 			found = true
 			scripts[name] = redis.NewScript(strings.ReplaceAll(text, was, is))
 		}

@@ -42,6 +42,9 @@ var files embed.FS
 type Queue struct {
 	// Times are the deadlines and limits that the scripts are given.
 	Times Times
+	// Seal makes Take and TakeMany hand jobs out sealed: such an attempt can only be claimed by the machine that
+	// Grant lets in, whatever else knows the job's id.
+	Seal bool
 
 	rdb     *redis.Client
 	prefix  string
@@ -78,29 +81,36 @@ func Open(url, prefix string) (*Queue, error) {
 	return &Queue{Times: DefaultTimes(), rdb: redis.NewClient(o), prefix: prefix, scripts: scripts}, nil
 }
 
-// load reads every script, with common.lua before those that do not name the prefix themselves.
+// load reads every script.
 func load() (map[string]*redis.Script, error) {
-	common, err := files.ReadFile("lua/common.lua")
-	if err != nil {
-		return nil, err
-	}
 	list, err := files.ReadDir("lua")
 	if err != nil {
 		return nil, err
 	}
 	scripts := map[string]*redis.Script{}
 	for _, f := range list {
-		body, err := files.ReadFile("lua/" + f.Name())
+		text, err := scriptText(f.Name())
 		if err != nil {
 			return nil, err
-		}
-		text := string(body)
-		if !strings.Contains(text, "\nlocal P = KEYS[1]\n") {
-			text = string(common) + text
 		}
 		scripts[f.Name()] = redis.NewScript(text)
 	}
 	return scripts, nil
+}
+
+// scriptText is a script as the server gets it: after common.lua, or after outbox_common.lua, unless it names the
+// prefix itself.
+func scriptText(name string) (string, error) {
+	body, err := files.ReadFile("lua/" + name)
+	if err != nil || strings.Contains(string(body), "\nlocal P = KEYS[1]\n") {
+		return string(body), err
+	}
+	library := "lua/common.lua"
+	if strings.HasPrefix(name, "outbox_") {
+		library = "lua/outbox_common.lua"
+	}
+	common, err := files.ReadFile(library)
+	return string(common) + string(body), err
 }
 
 // Close ends the connections.

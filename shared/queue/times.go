@@ -34,6 +34,8 @@ type Times struct {
 	Failed, Lost int
 	// Log is the number of lines that a job's log keeps, about.
 	Log int
+	// Outbox bounds what waits to be told to forges and people.
+	Outbox OutboxBounds
 }
 
 // DefaultTimes are the values for production.
@@ -52,6 +54,7 @@ func DefaultTimes() Times {
 		Failed:     3,
 		Lost:       10,
 		Log:        10000,
+		Outbox:     DefaultOutboxBounds(),
 	}
 }
 
