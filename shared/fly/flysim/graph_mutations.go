@@ -81,6 +81,7 @@ func (s *Server) appMutations() map[string]mutation {
 			return fields{"app": s.graphApp(c, s.apps[in.text("name")])}, nil
 		},
 		"createLimitedAccessToken": s.createToken,
+		"deleteLimitedAccessToken": s.deleteToken,
 		"deleteApp": s.onApp(func(c *call, a *app, _ arguments) (fields, error) {
 			s.deleteApp(c.as(a, nil))
 			return fields{"organization": s.graphOrg(c, a.org)}, nil
@@ -112,17 +113,16 @@ func (s *Server) createToken(c *call, in arguments) (fields, error) {
 	if err != nil || expiry <= 0 {
 		return nil, invalidInput("Invalid expiry %q", in.text("expiry"))
 	}
-	var text string
+	made, text := issued{name: in.text("name"), expires: s.now().Add(expiry)}, ""
 	switch profile := in.text("profile"); profile {
 	case "deploy":
-		var a *app
-		if a, err = s.appBy(c.who, resset.ActionWrite, in.object("profileParams").text("app_id")); err == nil {
-			text, err = s.mintDeploy(a.org, a, expiry)
+		if made.app, err = s.appBy(c.who, resset.ActionWrite, in.object("profileParams").text("app_id")); err == nil {
+			made.org = made.app.org
+			text, err = s.mintDeploy(made.org, made.app, expiry)
 		}
 	case "deploy_organization":
-		var o *org
-		if o, err = s.orgBy(c.who, resset.ActionWrite, "", in.text("organizationId")); err == nil {
-			text, err = s.mintDeploy(o, nil, expiry)
+		if made.org, err = s.orgBy(c.who, resset.ActionWrite, "", in.text("organizationId")); err == nil {
+			text, err = s.mintDeploy(made.org, nil, expiry)
 		}
 	default:
 		err = notSimulated("tokens of the profile %q, only deploy and deploy_organization", profile)
@@ -130,10 +130,9 @@ func (s *Server) createToken(c *call, in arguments) (fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fields{"limitedAccessToken": &object{"LimitedAccessToken", fields{
-		"id": "token-" + digest(in.text("name"), text), "name": in.text("name"), "token": text, "tokenHeader": "FlyV1 " + text,
-		"expiresAt": s.now().Add(expiry).UTC(), "revokedAt": nil,
-	}}}, nil
+	o := s.issue(made, text).graph()
+	o.fields["token"], o.fields["tokenHeader"] = text, "FlyV1 "+text
+	return fields{"limitedAccessToken": o}, nil
 }
 
 func (s *Server) addressMutations() map[string]mutation {

@@ -110,6 +110,7 @@ func (s *Server) graphOrg(c *call, o *org) *object {
 		"extensionSsoLink": nil, "remoteBuilderApp": nil, "remoteBuilderImage": "", "settings": nil,
 		"agreedToProviderTos": field(func(arguments) (any, error) { return true, nil }),
 		"addOns":              field(func(args arguments) (any, error) { return s.graphAddOns(c, o, nil)(args) }),
+		"limitedAccessTokens": s.graphTokens(o, nil),
 		"members":             field(func(arguments) (any, error) { return c.who.members(), nil }),
 		"apps": field(func(args arguments) (any, error) {
 			return s.graphApps(c, arguments{"organizationId": o.id(), "first": args["first"]})

@@ -30,6 +30,7 @@ type Server struct {
 	orgs     map[string]*org
 	apps     map[string]*app
 	addons   []*addon
+	issued   []*issued
 	clusters []*cluster
 	foreign  map[string]bool
 	faults   []*fault

@@ -122,6 +122,9 @@ func (s *Server) verify(ctx context.Context, text, owner string) ([]*macaroon.Ca
 	if err != nil {
 		return nil, owner
 	}
+	if s.revoked(text) {
+		return nil, owner
+	}
 	sets, err := tokens.Verify(ctx, bundle.WithKey(s.mint.kid, s.mint.key, nil))
 	if err != nil {
 		return nil, owner
