@@ -241,13 +241,13 @@ func (q *Queue) ended(l Letter, done int, err error) error {
 // LettersDue counts the letters that wait or are being sent, and says when one may be sent next, on this machine's
 // clock: zero when there is none.
 func (q *Queue) LettersDue(ctx context.Context) (next time.Time, n int, err error) {
-	start := time.Now()
 	reply, err := q.run(ctx, "outbox_due.lua").Int64Slice()
 	if err != nil {
 		return time.Time{}, 0, fmt.Errorf("count letters: %w", err)
 	}
 	if reply[0] >= 0 {
-		next = start.Add(time.Duration(reply[0]) * time.Millisecond)
+		// who asks a moment too early asks twice
+		next = time.Now().Add(time.Duration(reply[0]) * time.Millisecond)
 	}
 	return next, int(reply[1]), nil
 }

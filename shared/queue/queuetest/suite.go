@@ -32,7 +32,7 @@ func (l Law) Check(ctx context.Context, q *queue.Queue) (err error) {
 
 // Laws are all rules of the suite.
 func Laws() []Law {
-	return slices.Concat(pushLaws(), orderLaws(), takeLaws(), needsLaws(), claimLaws(), enterLaws(), endLaws(), dueLaws(), sightLaws(), catalogLaws(), imageLaws(), turnLaws())
+	return slices.Concat(pushLaws(), orderLaws(), takeLaws(), needsLaws(), claimLaws(), enterLaws(), endLaws(), dueLaws(), sightLaws(), catalogLaws(), imageLaws(), turnLaws(), outboxLaws(), letterLaws())
 }
 
 // Run holds a server against every law. open gives a queue on an empty server, or with a prefix
