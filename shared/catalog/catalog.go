@@ -11,6 +11,8 @@ import (
 type Entry struct {
 	App string `json:"app"`
 	Org string `json:"org,omitempty"`
+	// Network is the private network that the app is created in; empty is the organisation's own.
+	Network string `json:"network,omitempty"`
 	// Config is the tree that the app belongs to; Dir is the folder of its manifest in there, as a
 	// path in the repository.
 	Config job.Config `json:"config"`

@@ -25,7 +25,7 @@ func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) ca
 	}
 	sync := e.App.Sync
 	return catalog.Entry{
-		App: e.App.Name, Org: e.App.Org, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
+		App: e.App.Name, Org: e.App.Org, Network: e.App.Network.Name, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
 		Auto: sync.Auto == nil || *sync.Auto, Prune: isTrue(sync.Prune), SelfHeal: isTrue(sync.SelfHeal), Retry: retryOf(sync.Retry),
 		Image: e.App.ImageRef(), Policy: catalog.ImagePolicy(e.App.Source.Policy), Copy: e.App.Source.Copy, DependsOn: sorted(e.App.DependsOn), EnvSecrets: secret.EnvOf(e.App), Looks: looksOf(e.App),
 	}
