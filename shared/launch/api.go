@@ -92,7 +92,7 @@ func (l *Launcher) Check(ctx context.Context) error {
 
 func (l *Launcher) create(ctx context.Context, req createRequest) (Machine, error) {
 	var made flyMachine
-	if err := l.call(ctx, ask{http.MethodPost, "/machines", req}, &made); err != nil {
+	if err := l.call(ctx, ask{method: http.MethodPost, path: "/machines", body: req}, &made); err != nil {
 		return Machine{}, fmt.Errorf("create machine: %w", err)
 	}
 	m, ok := made.machine()
@@ -111,15 +111,16 @@ func (l *Launcher) read(ctx context.Context, id string) (Machine, bool, error) {
 	return m, ok, nil
 }
 
-// ask is a request under the app.
+// ask is a request under the runner app.
 type ask struct {
 	method, path string
 	// body is sent as JSON; nil sends none.
 	body any
+	// mint sends Mint instead of Token, and path is then all of it below /v1/apps.
+	mint bool
 }
 
-// call makes one request under the app. It never repeats one: what an error means is the caller's to
-// judge.
+// call makes one request. It never repeats one: what an error means is the caller's to judge.
 func (l *Launcher) call(ctx context.Context, a ask, out any) error {
 	req, err := l.newRequest(ctx, a)
 	if err != nil {
@@ -137,7 +138,7 @@ func (l *Launcher) call(ctx context.Context, a ask, out any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return l.refused(resp, body)
+		return l.refused(resp, body, a)
 	case err != nil:
 		return fmt.Errorf("read answer: %w", err)
 	case len(body) > maxAnswer:
@@ -172,7 +173,11 @@ func (l *Launcher) newRequest(ctx context.Context, a ask) (*http.Request, error)
 	if base == "" {
 		base = defaultBaseURL
 	}
-	req, err := http.NewRequestWithContext(ctx, a.method, strings.TrimRight(base, "/")+"/v1/apps/"+url.PathEscape(l.App)+a.path, body)
+	token, path := l.Token, "/"+url.PathEscape(l.App)+a.path
+	if a.mint {
+		token, path = l.Mint, a.path
+	}
+	req, err := http.NewRequestWithContext(ctx, a.method, strings.TrimRight(base, "/")+"/v1/apps"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
@@ -183,7 +188,7 @@ func (l *Launcher) newRequest(ctx context.Context, a ask) (*http.Request, error)
 		req.GetBody = nil
 	}
 	req.Header.Set("User-Agent", userAgent(l.UserAgent))
-	req.Header.Set("Authorization", authorization(l.Token))
+	req.Header.Set("Authorization", authorization(token))
 	return req, nil
 }
 
@@ -196,12 +201,7 @@ func userAgent(s string) string {
 
 // authorization gives a token its scheme: macaroons go by FlyV1, everything else is a bearer.
 func authorization(token string) string {
-	token = strings.TrimSpace(token)
-	for _, scheme := range []string{"FlyV1 ", "Bearer "} {
-		if len(token) > len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
-			token = strings.TrimSpace(token[len(scheme):])
-		}
-	}
+	token = bare(token)
 	for _, prefix := range []string{"fm1r_", "fm1a_", "fm2_"} {
 		if strings.HasPrefix(token, prefix) || strings.Contains(token, ","+prefix) {
 			return "FlyV1 " + token
@@ -210,16 +210,32 @@ func authorization(token string) string {
 	return "Bearer " + token
 }
 
+// bare is a token without its scheme.
+func bare(token string) string {
+	token = strings.TrimSpace(token)
+	for _, scheme := range []string{"FlyV1 ", "Bearer "} {
+		if len(token) > len(scheme) && strings.EqualFold(token[:len(scheme)], scheme) {
+			token = strings.TrimSpace(token[len(scheme):])
+		}
+	}
+	return token
+}
+
 // refusal is an answer other than 2xx.
 type refusal struct {
 	status int
 	text   string
+	// token is the setting that the token is from.
+	token string
 	// after is what Retry-After asks for, zero where it asks nothing.
 	after time.Duration
 }
 
-func (l *Launcher) refused(resp *http.Response, body []byte) refusal {
-	f := refusal{status: resp.StatusCode}
+func (l *Launcher) refused(resp *http.Response, body []byte, a ask) refusal {
+	f := refusal{status: resp.StatusCode, token: "FLY_API_TOKEN"}
+	if a.mint {
+		f.token = "FLYCD_MINT_TOKEN"
+	}
 	var said struct {
 		Error   string `json:"error"`
 		Message string `json:"message"`
@@ -244,11 +260,11 @@ func (f refusal) Error() string {
 	s := fmt.Sprintf("Fly answered %d: %s", f.status, f.text)
 	switch f.status {
 	case http.StatusUnauthorized:
-		s += "; FLY_API_TOKEN is not valid (any more)"
+		s += "; " + f.token + " is not valid (any more)"
 	case http.StatusForbidden:
-		s += "; FLY_API_TOKEN may not do this, or the app belongs to somebody else"
+		s += "; " + f.token + " may not do this, or the app belongs to somebody else"
 	case http.StatusNotFound:
-		s += "; does the app exist, and is FLY_API_TOKEN of its organisation?"
+		s += "; does the app exist, and is " + f.token + " of its organisation?"
 	}
 	return s
 }

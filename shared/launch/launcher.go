@@ -29,6 +29,17 @@ type Launcher struct {
 	BaseURL string
 	// Token is a Fly token that may read and write the app's machines, with or without its scheme.
 	Token string
+	// Mint is the token that runners' tokens are narrowed from, a deploy token of the organisation (or of
+	// several, comma separated). Where it is empty, a runner has the token that the runner app's secrets hold,
+	// and gets no ticket.
+	Mint string
+	// GrantURL is where a runner asks for what its job needs. It must be set where Mint is.
+	GrantURL string
+	// Own are further apps of FlyCD's, as the dispatcher's: like App, no grant is ever made for them.
+	Own []string
+	// RemoteBuilds is true where apps may be built by Fly's own builders: a deploy of an app that is built then
+	// may use these, and WireGuard, which reaches the organisation's private network.
+	RemoteBuilds bool
 	// UserAgent is sent along; empty means flycd.
 	UserAgent string
 	// HTTP makes the calls; nil means one that NewHTTP makes.
@@ -66,7 +77,7 @@ func (l *Launcher) Launch(ctx context.Context, r Runner) (Machine, error) {
 		}
 		var f refusal
 		final := errors.As(err, &f) && f.final()
-		if final || !l.pause(ctx, t.wait(err)) {
+		if final || !pause(ctx, t.wait(err)) {
 			return Machine{}, t.sum(err)
 		}
 		l.log(ctx, slog.LevelDebug, "launch again", "job", r.Job.ID, "attempt", r.Attempt, "try", t.number+1, "error", err.Error())
@@ -146,21 +157,6 @@ func (t *try) wait(err error) time.Duration {
 		spread = (spread*31 + int(b)) % 100
 	}
 	return d + d*time.Duration(spread)/200
-}
-
-// pause waits, and reports false where the deadline would pass first.
-func (l *Launcher) pause(ctx context.Context, d time.Duration) bool {
-	if end, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(end) <= d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // share gives one round two thirds of the time that is left, so that after a call that hangs there

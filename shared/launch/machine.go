@@ -13,6 +13,8 @@ const (
 	metadataJob     = "flycd_job"
 	metadataAttempt = "flycd_attempt"
 	metadataKeep    = "flycd_keep"
+	// metadataAddons is what deploys write into their apps' machines: the services that were made for the app.
+	metadataAddons = "flycd_addons"
 )
 
 // Runner is what a machine is made for.
@@ -141,6 +143,10 @@ func (l *Launcher) request(r Runner) (createRequest, error) {
 	env["FLYCD_JOB"] = string(r.Job.ID)
 	env["FLYCD_ATTEMPT"] = strconv.Itoa(r.Attempt)
 	env["FLYCD_DEADLINE"] = r.Deadline.UTC().Format(time.RFC3339)
+	if l.Mint != "" {
+		env["FLYCD_TICKET"] = Ticket(TicketKey(l.Mint), r.Job.ID, r.Attempt, r.Deadline)
+		env["FLYCD_GRANT_URL"] = l.GrantURL
+	}
 	return createRequest{
 		Name:   Name(r.Job.ID, r.Attempt),
 		Region: l.Region,
