@@ -12,12 +12,15 @@ import (
 const MaxApps = 5
 
 // Jobs says which jobs a push makes, given the routes that it matches: a sync per config tree that
-// lives at the ref (routes and roots), and a deploy job per app that follows it, or one fan-out
+// lives at the ref (routes and roots) or includes it, and a deploy job per app that follows it, or one fan-out
 // sync where there are more than MaxApps, or where more says that routes leaves some out. When no
 // job is made, ignored says why. Pure: now is used only where the forge gave no push time.
 func Jobs(p Push, found Found, now time.Time) (jobs []job.Job, ignored string) {
 	if p.Deleted {
 		return nil, fmt.Sprintf("%s of %s was deleted: what it deployed stays as it is", p.Ref, job.RepoKey(p.Repo))
+	}
+	if p.Skip {
+		return nil, fmt.Sprintf("the head commit %.12s of %s asks FlyCD to skip it: the next push without that deploys it too", p.After, job.RepoKey(p.Repo))
 	}
 	m := maker{push: p, now: now}
 	seen := map[string]bool{}

@@ -46,6 +46,9 @@ func EntryKeys(e Entry) []string {
 // ConfigKeys gives the route refs that a config tree follows.
 func ConfigKeys(c job.Config) []string { return refKeys(c.Repo, c.Ref) }
 
+// IncludeKeys gives the route refs of a repository that a config tree includes.
+func IncludeKeys(i Include) []string { return refKeys(i.Repo, i.Ref) }
+
 // refKeys gives both readings of a short ref: only the forge knows whether it is a branch or a tag.
 func refKeys(repo, ref string) []string {
 	key := job.RepoKey(repo) + "@"

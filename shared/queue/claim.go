@@ -60,7 +60,7 @@ type Held struct {
 }
 
 // Claim takes the job that the machine was made for, and no other. It returns ErrRefused when the
-// job is not launching at that attempt; a claim again by the same machine gives the same fence,
+// job is not launching at that attempt, or was sealed and not granted to the machine; a claim again by the same machine gives the same fence,
 // and the wish as it stands then.
 func (q *Queue) Claim(ctx context.Context, id job.ID, attempt int, machine string) (*Claim, error) {
 	start := time.Now()
@@ -86,14 +86,24 @@ func (q *Queue) Claim(ctx context.Context, id job.ID, attempt int, machine strin
 		config: desired["config"], source: desired["source"], force: desired["force"],
 	}
 	c.Wish = wishOf(j, desired)
-	if s := str(reply[9]); s != "" {
-		c.Entry = &catalog.Entry{}
-		if err := json.Unmarshal([]byte(s), c.Entry); err != nil {
-			return nil, fmt.Errorf("decode catalog entry of %s: %w", j.App, err)
-		}
+	if c.Entry, err = entryOf(j, reply[9]); err != nil {
+		return nil, err
 	}
 	c.Most, c.Backoff = q.patience(c.Entry)
 	return c, nil
+}
+
+// entryOf reads the catalog entry that a script gave, nil where there is none.
+func entryOf(j job.Job, v any) (*catalog.Entry, error) {
+	s := str(v)
+	if s == "" {
+		return nil, nil //nolint:nilnil // an app need not be in the catalog
+	}
+	e := &catalog.Entry{}
+	if err := json.Unmarshal([]byte(s), e); err != nil {
+		return nil, fmt.Errorf("decode catalog entry of %s: %w", j.App, err)
+	}
+	return e, nil
 }
 
 // patience says how often a job is tried, and how long the first wait is.

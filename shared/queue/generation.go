@@ -189,8 +189,11 @@ func (q *Queue) dropGeneration(ctx context.Context, id, n string) error {
 	if err != nil {
 		return err
 	}
+	if err := q.dropIncludes(ctx, id, n); err != nil {
+		return err
+	}
 	_, err = q.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Unlink(ctx, key, q.key("needs", id)+":"+n)
+		p.Unlink(ctx, key, q.key("needs", id)+":"+n, q.includes(id, n))
 		p.HDel(ctx, q.key("catalog", id), n)
 		return nil
 	})

@@ -33,7 +33,7 @@ type Pushed struct {
 	Kind   job.Kind `json:"kind"`
 	App    string   `json:"app,omitempty"`
 	Config string   `json:"config,omitempty"`
-	// State is the job's state after the push: waiting, parked, superseded, or, for a job that was
+	// State is the job's state after the push: waiting, parked, delayed, superseded, or, for a job that was
 	// known, any other.
 	State string `json:"state"`
 }
@@ -97,11 +97,11 @@ func answerEnd(ignored string) (string, error) {
 // pushChunk pushes the wishes; around is the answer's JSON before the first and after the last of
 // them. It returns the answer so far, or the one that was given before.
 func (q *Queue) pushChunk(ctx context.Context, guid string, wishes []wish, around [2]string) (replay bool, answer string, err error) {
-	args := make([]any, 0, 5+len(wishes)*13)
+	args := make([]any, 0, 5+len(wishes)*15)
 	args = append(args, guid, q.Times.keep(), q.Times.keep(), around[0], around[1])
 	for _, w := range wishes {
 		args = append(args, w.id, w.kind, w.subject, w.stream, w.json, w.side, w.half, w.unpinned,
-			w.time, w.before, w.after, w.force, w.answer)
+			w.time, w.before, w.after, w.force, w.hand, w.delay, w.answer)
 	}
 	reply, err := q.run(ctx, "push.lua", args...).Slice()
 	if err != nil {
@@ -145,7 +145,9 @@ func (q *Queue) Answer(ctx context.Context, guid string) (Answer, bool, error) {
 type wish struct {
 	id, kind, subject, stream, json, side, half, unpinned string
 	time                                                  int64
-	before, after, force, answer                          string
+	before, after, force, hand, answer                    string
+	// delay is in milliseconds.
+	delay int64
 }
 
 func newWish(j job.Job) (wish, error) {
@@ -155,7 +157,10 @@ func newWish(j job.Job) (wish, error) {
 	}
 	w := wish{
 		id: string(j.ID), kind: string(j.Kind), subject: subjectKey(j), stream: "jobs", json: string(b),
-		time: j.Order.Time, before: j.Order.Before, after: j.Order.After,
+		time: j.Order.Time, before: j.Order.Before, after: j.Order.After, delay: max(j.DelayMS, 0),
+	}
+	if j.ByHand() {
+		w.hand = "1"
 	}
 	if j.Low {
 		w.stream = "jobs:low"
@@ -191,7 +196,11 @@ func (w *wish) addHalf(j job.Job) error {
 // addAnswer adds the JSON of Pushed up to its state, which only the script knows.
 func (w *wish) addAnswer(j job.Job) error {
 	p := Pushed{ID: j.ID, Kind: j.Kind, App: j.App}
-	if j.App == "" {
+	switch {
+	case j.App != "":
+	case j.Kind == job.Plan:
+		p.Config = j.Config.ID()
+	default:
 		p.Config = j.Subject()
 	}
 	b, err := json.Marshal(p)

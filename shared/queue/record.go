@@ -41,6 +41,8 @@ type Record struct {
 	// WaitsFor is the app that the job's own app depends on and that has to be deployed well before; also
 	// where the job ended because it was not.
 	WaitsFor string `json:"waits_for,omitempty"`
+	// Suspended is the app or the config tree whose suspension holds the job back.
+	Suspended string `json:"suspended,omitempty"`
 	// Cancel is true when a person called an active job off.
 	Cancel bool `json:"cancel,omitempty"`
 	// Result is zero until the job ended.
@@ -123,7 +125,8 @@ func record(h map[string]string) (Record, bool) {
 		Job: j, State: h["state"], Attempt: int(integer(h["attempt"])), FailedAttempts: int(integer(h["failed"])),
 		Lost: int(integer(h["lost"])), Machine: h["machine"], Entry: h["entry"], Fence: integer(h["fence"]),
 		Detail: h["detail"], SupersededBy: job.ID(h["superseded_by"]), Cancel: h["cancel"] != "", WaitsFor: h["waits"],
-		Queued: moment(h["queued"]), Launched: moment(h["launched"]), Claimed: moment(h["claimed"]),
+		Suspended: h["suspended"],
+		Queued:    moment(h["queued"]), Launched: moment(h["launched"]), Claimed: moment(h["claimed"]),
 		Ended: moment(h["ended"]), Due: moment(h["due"]), Deadline: moment(h["deadline"]),
 	}
 	if h["result"] != "" && json.Unmarshal([]byte(h["result"]), &r.Result) != nil {

@@ -34,13 +34,13 @@ func (q *Queue) Take(ctx context.Context, most int) (Launch, bool, error) {
 }
 
 // TakeMany gives up to n jobs that are to be launched, in one command, as far as no more than
-// most jobs are active then. It is Take otherwise. With an error it may still give jobs: launch
+// most jobs are active then. It is Take otherwise. What they give is sealed where Seal is set. With an error it may still give jobs: launch
 // them.
 func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(),
-			takeEntries, rand.Text(), n, q.Times.Needed.Milliseconds(), q.Times.keep()).Slice()
+			takeEntries, rand.Text(), n, q.Times.Needed.Milliseconds(), q.Times.keep(), q.seal()).Slice()
 		if err != nil {
 			return nil, fmt.Errorf("take jobs: %w", err)
 		}
@@ -52,6 +52,14 @@ func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 		}
 	}
 	return nil, ctx.Err()
+}
+
+// seal is Seal as take.lua takes it.
+func (q *Queue) seal() string {
+	if q.Seal {
+		return "1"
+	}
+	return ""
 }
 
 // launches reads what take.lua gave, and buries what nobody can read.

@@ -9,12 +9,17 @@
 --          {1, JSON, fence, hold ms, ms to the run deadline, failed, lost,
 --           desired as a flat list, app or config tree as a flat list, catalog entry or '', time}
 --
--- Only from launching at its attempt; again for the same machine is fine and gives the same fence.
+-- Only from launching at its attempt; again for the same machine is fine and gives the same fence. What was launched
+-- sealed is refused to every machine but the one that was granted.
 
 local j = load(ARGV[1])
 if not j then return { 0, 'unknown' } end
 local again = j.state == 'claimed' and j.machine == ARGV[3]
 if j.attempt ~= tonumber(ARGV[2]) or not (again or j.state == 'launching') then return { 0, j.state } end
+if not again then
+  local seal = redis.call('HMGET', P .. 'job:' .. j.id, 'sealed', 'granted')
+  if seal[1] == '1' and seal[2] ~= ARGV[3] then return { 0, 'sealed' } end
+end
 local at = now()
 local key, s = P .. 'job:' .. j.id, P .. j.subject
 if j.cancel and not again then
@@ -31,12 +36,8 @@ end
 local hold = math.min(tonumber(ARGV[4]), math.max(j.deadline - at, 0))
 redis.call('ZADD', P .. 'active', text(at + hold), j.id)
 local name = string.match(j.subject, ':(.*)')
-local app = redis.call('HGETALL', j.kind == 'plan' and P .. 'app:' .. name or s)
-local config = redis.call('HGET', P .. 'app:' .. name, 'config')
-local entry = ''
-if config then
-  local generation = redis.call('HGET', P .. 'config:' .. config, 'generation') or '0'
-  entry = redis.call('HGET', P .. 'catalog:' .. config .. ':' .. generation, name) or ''
-end
+local pull = string.match(j.subject, '^plan:pull:%d+:(.*)')
+local app = redis.call('HGETALL', pull and P .. 'config:' .. pull or j.kind == 'plan' and P .. 'app:' .. name or s)
+local entry = entry_of(name)
 return { 1, redis.call('HGET', key, 'job'), fence, hold, j.deadline - at, j.failed, j.lost,
   redis.call('HGETALL', P .. 'desired:' .. name), app, entry, j.time }

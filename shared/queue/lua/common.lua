@@ -26,13 +26,15 @@ end
 -- load reads what the moves need of a job; nil when there is none or it is no hash.
 local function load(id)
   local m = redis.pcall('HMGET', P .. 'job:' .. id, 'state', 'stream', 'entry', 'subject', 'kind', 'attempt',
-    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline', 'side', 'waits')
+    'failed', 'lost', 'machine', 'fence', 'time', 'before', 'after', 'cancel', 'deadline', 'side', 'waits',
+    'suspended', 'floor', 'hand')
   if m.err or not m[1] or not m[4] then return nil end
   return {
     id = id, state = m[1], stream = m[2] or 'jobs', entry = m[3] or '', subject = m[4], kind = m[5] or '',
     attempt = tonumber(m[6]) or 0, failed = tonumber(m[7]) or 0, lost = tonumber(m[8]) or 0,
     machine = m[9] or '', fence = m[10] or '', time = tonumber(m[11]) or 0, before = m[12] or '',
     after = m[13] or '', cancel = m[14], deadline = tonumber(m[15]) or 0, side = m[16] or '', waits = m[17] or '',
+    suspended = m[18] or '', floor = tonumber(m[19]) or 0, hand = m[20] or '',
   }
 end
 
@@ -70,18 +72,30 @@ local function unqueue(j)
   j.entry = ''
 end
 
--- unwait ends a job's wait for another app.
+-- unwait ends a job's wait for another app, and for the end of a suspension.
 local function unwait(j)
-  if j.waits == '' then return end
-  redis.call('SREM', P .. 'waits:' .. j.waits, j.id)
-  redis.call('HDEL', P .. 'job:' .. j.id, 'waits')
-  j.waits = ''
+  for _, why in ipairs({ 'waits', 'suspended' }) do
+    if j[why] ~= '' then
+      redis.call('SREM', P .. why .. ':' .. j[why], j.id)
+      redis.call('HDEL', P .. 'job:' .. j.id, why)
+      j[why] = ''
+    end
+  end
 end
 
--- enqueue makes a job waiting: a new entry, which holds only its id.
+-- delay lets a job wait, in no stream, until it is due.
+local function delay(j, due)
+  redis.call('ZADD', P .. 'delayed', text(due), j.id)
+  redis.call('HSET', P .. 'job:' .. j.id, 'state', 'delayed', 'entry', '', 'due', text(due))
+  event(j.id, j.subject, 'delayed')
+end
+
+-- enqueue makes a job waiting: a new entry, which holds only its id. One that was pushed with a delay is
+-- delayed for as long as that lasts, whatever happened meanwhile.
 local function enqueue(j)
-  if j.waits ~= '' then redis.call('HDEL', P .. 'job:' .. j.id, 'detail') end
+  if j.waits ~= '' or j.suspended ~= '' then redis.call('HDEL', P .. 'job:' .. j.id, 'detail') end
   unwait(j)
+  if j.floor > 0 and j.floor > now() then return delay(j, j.floor) end
   j.entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
   redis.call('HSET', P .. 'job:' .. j.id, 'state', 'waiting', 'entry', j.entry)
   event(j.id, j.subject, 'waiting')
@@ -117,6 +131,12 @@ local function revive(j)
   enqueue(j)
 end
 
+-- again lets a delayed job be looked at: it waits, or is parked behind what a person's process does meanwhile.
+local function again(j)
+  redis.call('ZREM', P .. 'delayed', j.id)
+  if holder(j.subject) then park(j) else enqueue(j) end
+end
+
 -- wake lets those jobs be looked at again that wait for an app, and, when that has been deployed well,
 -- those that ended because it had not.
 local function wake(name, done)
@@ -126,8 +146,7 @@ local function wake(name, done)
     if not j or j.waits ~= name then
       redis.call('SREM', key, id)
     elseif j.state == 'delayed' then
-      redis.call('ZREM', P .. 'delayed', id)
-      if holder(j.subject) then park(j) else enqueue(j) end
+      again(j)
     elseif done then
       revive(j)
     end
@@ -150,6 +169,47 @@ local function tell(j, outcome)
   wake(string.match(j.subject, ':(.*)'), done)
 end
 
+-- entry_of gives what the current generation of its tree says of an app, and that tree's id and generation; '' where no
+-- tree names it now.
+local function entry_of(app)
+  local config = redis.call('HGET', P .. 'app:' .. app, 'config')
+  if not config then return '', '', '0' end
+  local generation = redis.call('HGET', P .. 'config:' .. config, 'generation') or '0'
+  return redis.call('HGET', P .. 'catalog:' .. config .. ':' .. generation, app) or '', config, generation
+end
+
+-- tombstone gives the key of what is known of an app that its tree stopped naming, where there is one.
+local function tombstone(app)
+  local key = P .. 'tombstone:' .. app
+  return redis.call('EXISTS', key) == 1 and key or nil
+end
+
+-- dig notes the job that is to destroy an app.
+local function dig(j)
+  local key = j.kind == 'destroy' and tombstone(string.match(j.subject, ':(.*)'))
+  if not key then return end
+  redis.call('HSET', key, 'job', j.id)
+  redis.call('HDEL', key, 'outcome', 'detail')
+end
+
+-- mourn notes how a destroy ended. What is gone is remembered for thirty days.
+local function mourn(j, outcome, at)
+  local key = j.kind == 'destroy' and tombstone(string.match(j.subject, ':(.*)'))
+  if not key or redis.call('HGET', key, 'job') ~= j.id then return end
+  redis.call('HSET', key, 'outcome', outcome, 'detail', redis.call('HGET', P .. 'job:' .. j.id, 'detail') or '')
+  if outcome == 'updated' or outcome == 'unchanged' then
+    redis.call('HSET', key, 'gone', text(at))
+    redis.call('EXPIRE', key, 2592000)
+  end
+end
+
+-- settle lets what is known of a pull request go, some time after its last plan.
+local function settle(subject, ttl)
+  if string.sub(subject, 1, 10) ~= 'plan:pull:' then return end
+  local s = redis.call('HMGET', P .. subject, 'active', 'next')
+  if not s[1] and not s[2] then redis.call('EXPIRE', P .. subject, ttl) end
+end
+
 -- shut ends a job without an event: nothing of it stays queued, and it may be tidied up after ttl
 -- seconds. by is the job that took its place, or ''.
 local function shut(j, outcome, at, ttl, by)
@@ -160,8 +220,15 @@ local function shut(j, outcome, at, ttl, by)
   redis.call('HSET', key, 'state', outcome, 'entry', '', 'ended', text(at), 'superseded_by', by)
   redis.call('EXPIRE', key, ttl)
   if j.attempt > 0 then redis.call('EXPIRE', P .. 'log:' .. j.id, ttl) end
+  mourn(j, outcome, at)
   -- one that was superseded leaves another deploy of the app
-  if by == '' then tell(j, outcome) end
+  if by == '' then
+    tell(j, outcome)
+    settle(j.subject, ttl)
+  elseif j.hand ~= '' then
+    -- what a person asked for is done by that one now
+    redis.call('HSET', P .. 'job:' .. by, 'hand', 1)
+  end
 end
 
 -- close ends a job whose subject, if it was active, is free already.
@@ -235,9 +302,7 @@ local function back(j, due, at, ttl)
   end
   redis.call('HSET', s, 'next', j.id, 'next_kind', j.kind)
   if due > at then
-    redis.call('ZADD', P .. 'delayed', text(due), j.id)
-    redis.call('HSET', P .. 'job:' .. j.id, 'state', 'delayed', 'entry', '', 'due', text(due))
-    event(j.id, j.subject, 'delayed')
+    delay(j, due)
     return 'delayed'
   end
   enqueue(j)

@@ -25,14 +25,18 @@ local function lapse()
   return #ids
 end
 
--- release queues the delayed jobs that are due. An app that a person's process took meanwhile is busy.
+-- release queues the delayed jobs that are due. An app that a person's process took meanwhile is busy. A suspension
+-- that nobody ended lasts on.
 local function release()
   local ids = redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', text(at), 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
-    redis.call('ZREM', P .. 'delayed', id)
     local j = load(id)
-    if j and j.state == 'delayed' then
-      if holder(j.subject) then park(j) else enqueue(j) end
+    if not j or j.state ~= 'delayed' then
+      redis.call('ZREM', P .. 'delayed', id)
+    elseif j.suspended ~= '' and redis.call('HEXISTS', P .. 'suspended', j.suspended) == 1 then
+      redis.call('ZADD', P .. 'delayed', text(at + 86400000), id)
+    else
+      again(j)
     end
   end
   return #ids

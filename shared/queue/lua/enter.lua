@@ -30,5 +30,6 @@ redis.call('HSET', P .. 'job:' .. ARGV[1], 'job', ARGV[4], 'kind', ARGV[2], 'sub
   'deadline', text(at + tonumber(ARGV[6])))
 redis.call('ZADD', P .. 'active', text(at + tonumber(ARGV[5])), ARGV[1])
 redis.call('HSET', P .. ARGV[3], 'active', ARGV[1], 'active_kind', ARGV[2])
+dig({ id = ARGV[1], kind = ARGV[2], subject = ARGV[3] })
 event(ARGV[1], ARGV[3], 'launching')
 return ARGV[1]

@@ -5,12 +5,16 @@
 -- ARGV[3]   seconds that an ended job is kept
 -- ARGV[4]   the answer's JSON up to the first job of this chunk
 -- ARGV[5]   the answer's JSON after the last job; empty: another chunk follows
--- ARGV[6…]  13 per job: id, kind, subject key, stream, JSON, side, half, half without its commit,
---           time, before, after, force (1 or empty), the answer's JSON up to the state
+-- ARGV[6…]  15 per job: id, kind, subject key, stream, JSON, side, half, half without its commit,
+--           time, before, after, force (1 or empty), by hand (1 or empty), milliseconds that it is delayed, the
+--           answer's JSON up to the state
 -- Returns   {1, answer} for a delivery that is known, else {0, answer so far}.
 --
 -- A wish without a time, or with one that is a minute ahead of this server's clock, is of the time of its
 -- arrival: a wrong clock must not put off every later push.
+--
+-- A job with a delay waits for it even where its subject is busy meanwhile. One that does in another's place what a
+-- person asked for counts as asked for by that person.
 --
 -- Safe to repeat: a known job stays as it is and answers its state.
 
@@ -36,12 +40,12 @@ local function wish(j, side, half, unpinned)
 end
 
 -- push adds one job and returns its state.
-local function push(j, json, half, unpinned, force, ttl)
+local function push(j, json, half, unpinned, ttl)
   local key = P .. 'job:' .. j.id
   local known = redis.call('HGET', key, 'state')
   if known then return known end
   local by = j.side ~= '' and wish(j, j.side, half, unpinned)
-  if force ~= '' and not by then redis.call('HSET', P .. 'desired:' .. j.name, 'force', j.id) end
+  if j.force ~= '' and not by then redis.call('HSET', P .. 'desired:' .. j.name, 'force', j.id) end
   local s = P .. j.subject
   local busy, next_id = unpack(redis.call('HMGET', s, 'active', 'next'))
   local n = not by and next_id and load(next_id)
@@ -52,6 +56,9 @@ local function push(j, json, half, unpinned, force, ttl)
       ousted = n.id
     else
       by = n.id
+      -- what a person asks for is done by that one
+      if j.hand ~= '' then redis.call('HSET', P .. 'job:' .. by, 'hand', 1) end
+      if j.hand ~= '' and n.suspended ~= '' then again(n) end
     end
   end
   local state, entry = 'waiting', ''
@@ -59,6 +66,10 @@ local function push(j, json, half, unpinned, force, ttl)
     state = 'superseded'
   elseif busy and holder(j.subject) then
     state = 'parked'
+  elseif j.delay > 0 then
+    state = 'delayed'
+    redis.call('ZADD', P .. 'delayed', text(AT + j.delay), j.id)
+    redis.call('HSET', key, 'due', text(AT + j.delay))
   else
     entry = redis.call('XADD', P .. j.stream, '*', 'job', j.id)
   end
@@ -71,7 +82,11 @@ local function push(j, json, half, unpinned, force, ttl)
     redis.call('EXPIRE', key, ttl)
   else
     redis.call('HSET', s, 'next', j.id, 'next_kind', j.kind)
+    if j.delay > 0 then redis.call('HSET', key, 'floor', text(AT + j.delay)) end
+    if j.kind == 'plan' then redis.call('PERSIST', s) end
+    dig(j)
   end
+  if j.hand ~= '' then redis.call('HSET', key, 'hand', 1) end
   return state
 end
 
@@ -82,14 +97,15 @@ if guid ~= '' then
 end
 AT = now()
 local parts = {}
-for i = 6, #ARGV, 13 do
+for i = 6, #ARGV, 15 do
   local j = {
     id = ARGV[i], kind = ARGV[i + 1], subject = ARGV[i + 2], stream = ARGV[i + 3],
     name = string.match(ARGV[i + 2], ':(.*)'),
     side = ARGV[i + 5], time = moment(tonumber(ARGV[i + 8])), before = ARGV[i + 9], after = ARGV[i + 10],
+    force = ARGV[i + 11], hand = ARGV[i + 12], delay = tonumber(ARGV[i + 13]),
   }
-  local state = push(j, ARGV[i + 4], ARGV[i + 6], ARGV[i + 7], ARGV[i + 11], ARGV[3])
-  parts[#parts + 1] = ARGV[i + 12] .. state .. '"}'
+  local state = push(j, ARGV[i + 4], ARGV[i + 6], ARGV[i + 7], ARGV[3])
+  parts[#parts + 1] = ARGV[i + 14] .. state .. '"}'
 end
 local answer = ARGV[4] .. table.concat(parts, ',') .. ARGV[5]
 if guid ~= '' and ARGV[5] ~= '' then redis.call('SET', P .. 'delivery:' .. guid, answer, 'EX', ARGV[2]) end

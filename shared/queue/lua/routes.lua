@@ -2,9 +2,10 @@
 --
 -- ARGV[1]  most apps; 0: no limit
 -- ARGV[2…] route refs: host/path@ref
--- Returns  {more 0|1, route JSON…}: config trees first, then apps of current generations.
+-- Returns  {more 0|1, route JSON…}: config trees first, then apps, of current generations.
 --
--- The field of an app's route is "<generation> <app> <config id>".
+-- The field of an app's route is "<generation> <app> <config id>", that of a route to a tree which includes the
+-- repository "<generation> <config id>", and that of a tree's own route its id.
 
 local P = KEYS[1]
 local limit, current, seen, trees, apps, more = tonumber(ARGV[1]), {}, {}, {}, {}, 0
@@ -37,8 +38,10 @@ end
 for i = 2, #ARGV do
   local reply = redis.call('HGETALL', P .. 'trees:' .. ARGV[i])
   for f = 1, #reply, 2 do
-    if not seen[reply[f]] then
-      seen[reply[f]] = true
+    local generation, id = string.match(reply[f], '^(%d+) (.+)$')
+    if not generation then id = reply[f] end
+    if not seen[id] and (not generation or live(generation, id)) then
+      seen[id] = true
       trees[#trees + 1] = reply[f + 1]
     end
   end

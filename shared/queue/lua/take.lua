@@ -8,6 +8,7 @@
 -- ARGV[6]  most jobs to hand out
 -- ARGV[7]  milliseconds that a deploy waits for an app that was never deployed and has no job
 -- ARGV[8]  seconds that an ended job is kept
+-- ARGV[9]  1: only the machine that Grant lets in may claim what is handed out
 -- Returns  {stopped 0|1, then per job: id, JSON, attempt, ms to the start deadline, ms to the run
 --          deadline}; stopped is 1 when ARGV[4] entries were looked at and there may be more.
 --
@@ -19,6 +20,8 @@
 -- wish or a later one, or has nothing to do. Until then it is delayed, and the end of the other's job
 -- lets it be looked at again. It ends when the other one's last job ended badly, and comes back when a
 -- later one ends well.
+--
+-- What nobody asked for by hand is delayed while its app or its tree is suspended; a plan changes nothing.
 
 -- read takes the next entry of one stream, making the group when there is none.
 local function read(stream)
@@ -64,7 +67,7 @@ local function launch(j)
   redis.call('HSET', s, 'active', j.id, 'active_kind', j.kind)
   if redis.call('HGET', s, 'next') == j.id then redis.call('HDEL', s, 'next', 'next_kind') end
   redis.call('HSET', P .. 'job:' .. j.id, 'state', 'launching', 'attempt', attempt, 'machine', '', 'fence', '',
-    'launched', text(AT), 'deadline', text(AT + tonumber(ARGV[3])))
+    'launched', text(AT), 'deadline', text(AT + tonumber(ARGV[3])), 'sealed', ARGV[9], 'granted', '')
   redis.call('HDEL', P .. 'job:' .. j.id, 'since')
   event(j.id, j.subject, 'launching')
   hand(j.id, attempt)
@@ -146,9 +149,7 @@ local function refrain(j, o)
   j.entry = ''
   if o[1] == 'delayed' then
     redis.call('HSETNX', key, 'since', text(AT))
-    redis.call('HSET', key, 'state', 'delayed', 'entry', '', 'due', text(o[4]))
-    redis.call('ZADD', P .. 'delayed', text(o[4]), j.id)
-    event(j.id, j.subject, 'delayed')
+    delay(j, o[4])
   else
     if redis.call('HGET', s, 'next') == j.id then redis.call('HDEL', s, 'next', 'next_kind') end
     redis.call('HSET', s, 'last', j.id, 'last_outcome', o[1])
@@ -158,6 +159,27 @@ local function refrain(j, o)
   end
   redis.call('HSET', key, 'waits', o[2], 'detail', o[3])
   redis.call('SADD', P .. 'waits:' .. o[2], j.id)
+end
+
+-- suspension gives the suspended app or tree that a job is of; nil where none is.
+local some
+local function suspension(j)
+  if j.kind == 'plan' or j.hand ~= '' then return nil end
+  if some == nil then some = redis.call('EXISTS', P .. 'suspended') == 1 end
+  if not some then return nil end
+  local name = string.match(j.subject, ':(.*)')
+  if redis.call('HEXISTS', P .. 'suspended', name) == 1 then return name end
+  local config = redis.call('HGET', P .. 'app:' .. name, 'config')
+  return config and redis.call('HEXISTS', P .. 'suspended', config) == 1 and config or nil
+end
+
+-- suspend does not launch a job that was read until a person resumes what it is of. The time in due is only the
+-- longest wait until that is looked at again.
+local function suspend(j, subject)
+  j.entry = ''
+  delay(j, AT + 86400000)
+  redis.call('HSET', P .. 'job:' .. j.id, 'suspended', subject, 'detail', subject .. ' is suspended: run `flycd resume ' .. subject .. '`')
+  redis.call('SADD', P .. 'suspended:' .. subject, j.id)
 end
 
 -- judge does with an entry what is right, and returns its job's id when that is to be launched.
@@ -173,6 +195,11 @@ local function judge(e)
       drop(e)
       park(j)
       return nil
+    end
+    local subject = suspension(j)
+    if subject then
+      drop(e)
+      return suspend(j, subject)
     end
     local o = obstacle(j)
     if not o then
