@@ -32,7 +32,8 @@
 //	queue           Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
 //	fly             Client, Change    observe, apply, prove                               Fly's API
 //	fly/flysim      Server            simulate Fly                                        -
-//	launch          Launcher          find, make and end runner machines                  Machines API
+//	launch          Launcher          find, make and end runner machines; narrow tokens   Machines API
+//	identity        Verifier          know who somebody is by a signed token              HTTP
 //	forge           Client, Post      set up webhooks; report to commits, pulls, chats      GitHub's API, HTTP
 //	forge/forgesim  Server            simulate GitHub                                       -
 //	deploy          Deployer, Syncer  the corridor; a config tree into entries and jobs   through the above
@@ -40,7 +41,7 @@
 // # Rules
 //
 // Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt report secret probe
-// source image queue fly launch < image/buildkit forge deploy < dispatcher runner < cmd. Each client library has
+// source image queue fly launch identity < image/buildkit forge deploy < dispatcher runner < cmd. Each client library has
 // one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
 // image/buildkit, netlink and nftables image/sandbox, go-github dispatcher and forge). The dispatcher's binary
 // links neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a slow
