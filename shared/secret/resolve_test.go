@@ -286,3 +286,16 @@ func TestAppGetsNothingThatIsForBuildsAlone(t *testing.T) {
 		t.Errorf("the app itself was changed: %v", a.Secrets)
 	}
 }
+
+func TestKeptSecretIsLeftOutAndLacksNothing(t *testing.T) {
+	a := app(manifest.SecretRef{Name: "TOKEN", Type: "env"}, manifest.SecretRef{Name: "URL", Type: "env", Env: "SHOP_URL"})
+	r := secret.Resolver{Env: map[string]string{"TOKEN": "t"}, Kept: []string{"SHOP_URL"}}
+	got, err := r.Resolve(t.Context(), a, nil)
+	if err != nil || !maps.Equal(reveal(got), map[string]string{"TOKEN": "t"}) {
+		t.Errorf("got %v, %v", reveal(got), err)
+	}
+	r.Kept = []string{"URL"} // the name of the secret is not that of the variable
+	if _, err := r.Resolve(t.Context(), a, nil); !errors.Is(err, job.ErrRejected) {
+		t.Errorf("a secret that is not kept: %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ type Resolver struct {
 	// Allow are the names that apps may read of Env, as path.Match has them (APP_*, DATABASE_URL); empty
 	// means all. What Reserved names stays refused.
 	Allow []string
+	// Kept are the names that env secrets are read from and that nobody here knows the value of: such a secret is left
+	// out, and so stays what it is.
+	Kept []string
 	// Sops is the program; empty means sops on the PATH.
 	Sops string
 	// Keys are the variables that sops finds its keys by: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, GNUPGHOME, and
@@ -109,6 +113,9 @@ func (r Resolver) ResolveNames(ctx context.Context, app *manifest.App, files map
 	}
 	values := map[string]manifest.Secret{}
 	for _, s := range app.Secrets {
+		if s.Type == typeEnv && slices.Contains(r.Kept, cmp.Or(s.Env, s.Name)) {
+			continue
+		}
 		text, err := r.find(s, files, opened)
 		if err == nil {
 			err = r.check(s.Name, text)
