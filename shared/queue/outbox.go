@@ -49,6 +49,8 @@ type Event struct {
 	// Supersedes is the job, which waited until then, that ended because this one was pushed: it has no event of
 	// its own.
 	Supersedes job.ID `json:"supersedes,omitempty"`
+	// Pushed is true for the first event of a job that was pushed.
+	Pushed bool `json:"pushed,omitempty"`
 }
 
 // Letter is one message to a forge or to people. It holds no secret.
@@ -107,9 +109,11 @@ func (q *Queue) Events(ctx context.Context, after string, n int) ([]Event, error
 	}
 	list := make([]Event, len(entries))
 	for i, e := range entries {
+		// only push writes the field, be it empty
+		_, pushed := e.Values["supersedes"]
 		list[i] = Event{
 			ID: e.ID, Time: entryTime(e.ID), Job: job.ID(text(e.Values["job"])), Subject: text(e.Values["subject"]),
-			State: text(e.Values["state"]), Supersedes: job.ID(text(e.Values["supersedes"])),
+			State: text(e.Values["state"]), Supersedes: job.ID(text(e.Values["supersedes"])), Pushed: pushed,
 		}
 	}
 	return list, nil
