@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/gigurra/flycd/shared/queue/queuetest"
@@ -27,7 +28,7 @@ func mutations() []mutation {
 		{"push.lua", "time > AT + 60000", "false", "WrongClockPutsOffNoPush"},
 		{"push.lua", "shut(n, 'superseded', AT, ttl, j.id)", "", "NewestWishWins"},
 		{"push.lua", "      by = n.id", "", "HalvesAreKeptApart"},
-		{"push.lua", "if force ~= '' and not by", "if false", "ForceOutlivesItsJob"},
+		{"push.lua", "if j.force ~= '' and not by", "if false", "ForceOutlivesItsJob"},
 		// Two deployers would change one app.
 		{"push.lua", "busy and holder(j.subject)", "false", "NewJobParksWhileAnotherIsActive"},
 		{"common.lua", "a.time > b.time and 1 or -1", "1", "LateOlderWishIsSupersededAtOnce"},
@@ -75,7 +76,7 @@ func mutations() []mutation {
 		{"common.lua", "redis.call('HDEL', P .. 'job:' .. j.id, 'ended', 'since')", "", "NeverDeployedDependencyIsWaitedForInBounds"},
 		{"common.lua", "redis.call('HEXISTS', P .. 'job:' .. j.id, 'entered') == 0", "true", "PersonsDeployAnswersNoPush"},
 		{"common.lua", "redis.call('HDEL', s, 'trouble')", "", "FailedDependencyFailsItsDependantsUntilItIsMended"},
-		{"common.lua", "redis.call('SREM', P .. 'waits:' .. j.waits, j.id)", "", "DependencyIsDeployedFirst"},
+		{"common.lua", "redis.call('SREM', P .. why .. ':' .. j[why], j.id)", "", "DependencyIsDeployedFirst"},
 		{"common.lua", "  unqueue(j)\n  unwait(j)", "  unqueue(j)", "WaitingDependantIsSupersededAndCancelled"},
 		{"common.lua", "if holder(j.subject) then park(j) else enqueue(j) end", "enqueue(j)", "PersonsDeployParksWhatIsWoken"},
 		{"cancel.lua", "unwait(j)", "", "OnlyTheNewestJobComesBack"},
@@ -121,8 +122,8 @@ func mutations() []mutation {
 		{"due.lua", "if j and active(j.state) then", "if false then", "LaunchThatNeverBootsIsTriedAgain"},
 		{"due.lua", "ZRANGEBYSCORE', P .. 'active', '-inf', text(at)", "ZRANGEBYSCORE', P .. 'active', '-inf', '+inf'", "HoldStandsUntilItLapses"},
 		{"due.lua", "ZRANGEBYSCORE', P .. 'delayed', '-inf', text(at)", "ZRANGEBYSCORE', P .. 'delayed', '-inf', '+inf'", "DelayedJobIsReleasedWhenItIsDue"},
-		{"due.lua", "else enqueue(j) end", "end", "DelayedJobIsReleasedWhenItIsDue"},
-		{"due.lua", "if holder(j.subject) then", "if false then", "ReleasedJobParksWhileAPersonDeploys"},
+		{"due.lua", "    else\n      again(j)", "    else", "DelayedJobIsReleasedWhenItIsDue"},
+		{"common.lua", "if holder(j.subject) then park(j) else enqueue(j) end", "enqueue(j)", "ReleasedJobParksWhileAPersonDeploys"},
 		{"due.lua", "'LIMIT', 0, limit", "'LIMIT', 0, 1000", "DuePassIsBounded"},
 		{"due.lua", "(b >= 0 and b < a)", "false", "NextDueIsTheFirstDeadline"},
 		{"lapse.lua", "j.attempt ~= tonumber(ARGV[2])", "false", "LapseIsForItsAttemptOnly"},
@@ -171,7 +172,7 @@ func TestBrokenScriptIsNoticed(t *testing.T) {
 		laws[l.Name] = l
 	}
 	embedded := queuetest.Embedded(t)
-	for _, m := range mutations() {
+	for _, m := range slices.Concat(mutations(), outboxMutations()) {
 		t.Run(m.script+"/"+m.law, func(t *testing.T) {
 			law, ok := laws[m.law]
 			if !ok {

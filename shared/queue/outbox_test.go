@@ -168,7 +168,9 @@ func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook { return next }
+func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
 
 // Broken when: a process that is killed at any of its commands loses a letter, doubles it, or sends it again blindly.
 func TestKilledAtAnyCommandLosesAndDoublesNoLetter(t *testing.T) {

@@ -180,6 +180,13 @@ func outboxIsBounded(w *world) {
 	w.post("d:1", "d:2", "d:3", "d:4", "d:5")
 	w.letters(3)
 	w.delivered(w.letter("d:3", long))
+	// one that is being sent counts, and is not dropped
+	w.q.Times.Outbox.All = 2
+	w.letter("d:4", long)
+	w.clock()
+	w.post("e:1", "e:2", "e:3")
+	w.letters(2)
+	w.delivered(w.letter("e:3", long))
 }
 
 // Broken when: a letter is dropped while it is sent, so that the next one is sent beside it.
