@@ -190,7 +190,7 @@ func (f File) write(ctx context.Context, to *tar.Writer) error {
 		h.Size = int64(len(f.Content))
 		return writeEntry(to, h, bytes.NewReader(f.Content))
 	}
-	file, err := os.Open(f.From) //nolint:gosec // the caller says which
+	file, err := os.Open(f.From)
 	if err != nil {
 		return err
 	}

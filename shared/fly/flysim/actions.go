@@ -60,6 +60,7 @@ func (s *Server) resumed(m *machine) {
 		s.note(m, "start", stateStarted, "flyd")
 		m.proc.signal(contSignal)
 		s.to(m, stateStarted)
+		s.watchIdle(m)
 	})
 }
 

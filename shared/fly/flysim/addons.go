@@ -11,7 +11,7 @@ import (
 )
 
 // addon is a service of another company in an organisation: a Redis database of Upstash or a
-// bucket of Tigris. What is written into it is not simulated.
+// bucket of Tigris. What is written into it is not simulated, but for Redis where Options has one.
 type addon struct {
 	id, name, kind, plan, region string
 	org                          *org
@@ -20,6 +20,8 @@ type addon struct {
 	options, metadata            any
 	created, ready               time.Time
 	password                     string
+	// database is which one of the Redis behind it is the add-on's.
+	database int
 }
 
 // The kinds of add-ons that are simulated.
@@ -64,7 +66,7 @@ func (s *Server) createAddon(who identity, in arguments) (*addon, error) {
 		return nil, err
 	}
 	if kind == addonRedis {
-		fresh.plan = cmp.Or(fresh.plan, redisPayAsYouGo)
+		fresh.plan, fresh.database = cmp.Or(fresh.plan, redisPayAsYouGo), s.freeDatabase()
 	}
 	s.addons = append(s.addons, fresh)
 	s.announce()
@@ -161,7 +163,15 @@ func (s *Server) graphAddOn(c *call, a *addon) *object {
 		"addOnProvider": field(func(arguments) (any, error) { return graphProvider(a.kind) }),
 		"addOnPlan":     field(func(arguments) (any, error) { return planOf(a), nil }),
 	}}
-	if a.kind == addonRedis {
+	if a.kind == addonRedis && s.opts.Redis != "" {
+		at, err := s.redisOf(a.database)
+		if err != nil {
+			o.fields["errorMessage"] = err.Error()
+			return o
+		}
+		password, _ := at.User.Password()
+		maps.Copy(o.fields, fields{"hostname": at.Hostname(), "password": password, "privateIp": at.Hostname(), "publicUrl": at.String()})
+	} else if a.kind == addonRedis {
 		host := "fly-" + a.name + ".upstash.io"
 		maps.Copy(o.fields, fields{
 			"hostname": host, "password": a.password, "privateIp": "fdaa:0:1::" + a.id[:4], "publicUrl": "redis://default:" + a.password + "@" + host + ":6379",
@@ -259,6 +269,9 @@ func (s *Server) addonMutations() map[string]mutation {
 		"deleteAddOn": func(c *call, in arguments) (fields, error) {
 			a, err := s.addonBy(c.who, resset.ActionDelete, in)
 			if err != nil {
+				return nil, err
+			}
+			if err := s.emptied(a); err != nil {
 				return nil, err
 			}
 			s.addons = slices.DeleteFunc(slices.Clone(s.addons), func(other *addon) bool { return other == a })

@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
 
 func TestAddOnIsMadeOnceAndTellsItsSecretsOnce(t *testing.T) {
@@ -83,5 +86,48 @@ func TestTokenOfOneAppSeesNoOther(t *testing.T) {
 	}
 	if status, _ := raw(t, http.MethodPost, url+"/graphql", query+`mine"}}`); status != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", status)
+	}
+}
+
+func TestRedisAddOnsHaveARealRedisBehindThem(t *testing.T) {
+	behind := queuetest.Redis(t)
+	_, url := start(t, flysim.Options{Redis: behind})
+	make := func(name string) string {
+		made, errs := ask(t, url, `mutation($n: String!) { createAddOn(input: {type: upstash_redis, name: $n, organizationId: "org-personal"}) { addOn { publicUrl } } }`, map[string]any{"n": name})
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		return decode[struct {
+			CreateAddOn struct{ AddOn struct{ PublicURL string } }
+		}](t, []byte(made)).CreateAddOn.AddOn.PublicURL
+	}
+	remove := func(name string) {
+		if _, errs := ask(t, url, `mutation($n: String!) { deleteAddOn(input: {name: $n, provider: "upstash_redis"}) { deletedAddOnName } }`, map[string]any{"n": name}); errs != nil {
+			t.Fatal(errs)
+		}
+	}
+	keys := func(at string) int64 {
+		opts, err := redis.ParseURL(at)
+		need(t, err)
+		c := redis.NewClient(opts)
+		defer func() { _ = c.Close() }()
+		need(t, c.Incr(t.Context(), "key-of-"+at).Err())
+		n, err := c.DBSize(t.Context()).Result()
+		need(t, err)
+		return n
+	}
+	first, second := make("first"), make("second")
+	if first != behind || first == second {
+		t.Fatalf("first %s, second %s, behind %s", first, second, behind)
+	}
+	if one, two := keys(first), keys(second); one != 1 || two != 1 {
+		t.Errorf("they see %d and %d keys, want their own", one, two)
+	}
+	remove("first")
+	if again := make("again"); again != first || keys(again) != 1 {
+		t.Errorf("the data of a deleted one is there again at %s", again)
+	}
+	if n := keys(second); n != 1 {
+		t.Errorf("another one has lost its data: %d keys", n)
 	}
 }

@@ -30,6 +30,7 @@ func (s *Server) controls() *http.ServeMux {
 	on("POST /_sim/foreign", s.postForeign)
 	on("POST /_sim/tokens", s.postToken)
 	on("POST /_sim/machines/{id}/{do}", s.postMachine)
+	on("POST /_sim/apps/{app}/url", s.postAppURL)
 	on("POST /_sim/certificates/{hostname}/{do}", s.postCertificate)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		write(w, failf(http.StatusNotFound, "no such endpoint of the simulator: %s %s", r.Method, r.URL.Path))

@@ -16,7 +16,8 @@
 // (apps, releases, addresses, egress addresses, certificates, secrets, volumes, organisations, Upstash
 // Redis, Tigris buckets) and REST (organisations, builds, releases, logs, managed Postgres of both
 // generations). A GraphQL query is parsed and resolved field by field, so any selection of what is
-// known works. Add-ons and clusters have names, states and passwords, and nothing behind them.
+// known works. Add-ons and clusters have names, states and passwords, and nothing behind them, but for Redis: with
+// Options.Redis, each Upstash database is a database of a real Redis.
 //
 // What is not simulated says so: 501 with a sentence, and in GraphQL, whose clients read nothing
 // from other statuses than 200, an error that names the field. That is above all WireGuard and
@@ -45,6 +46,11 @@
 // loopback port for each internal port; its checks probe that port for real, its exit follows the
 // restart policy. An ephemeral or scheduled machine of such an image that has a command of its own runs
 // that one instead, on this host. Close ends all of them.
+//
+// Proxy is the way in from the world: it finds the app by its host, wakes a machine that is asleep and waits for its port.
+// With Options.Idle, machines whose services stop by themselves (autostop) are stopped or suspended when they had no requests for so long, but
+// as many keep running as min_machines_running says. What a program finds in its environment of Fly's addresses (the
+// Machines API's in the private network, https://APP.fly.dev once ListenProxy serves) stands there as an address of this host.
 //
 // # Looking in
 //

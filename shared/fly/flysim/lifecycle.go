@@ -87,6 +87,7 @@ func (s *Server) started(m *machine) {
 	s.note(m, "start", stateStarted, "flyd")
 	m.checks = m.freshChecks(s.now())
 	s.to(m, stateStarted)
+	s.watchIdle(m)
 	if s.spawn(m) {
 		return
 	}

@@ -30,6 +30,7 @@ type app struct {
 	egress                  []*egressIP
 	log                     []logLine
 	logged                  int
+	traffic                 traffic
 }
 
 // machine is one machine. Fields are guarded by Server.mu.
@@ -68,6 +69,7 @@ type machine struct {
 	ports  map[int]int
 	home   string
 	output []string
+	load   load
 	forced string // the state that checks are held in, by PUT /_sim
 }
 

@@ -47,6 +47,12 @@ type Options struct {
 	Exec map[string][]string
 	// Path is the PATH of those commands (default: the usual bin directories).
 	Path string
+	// Redis is the URL of a real Redis that stands behind the Upstash databases that are made: each tells the URL
+	// with a database of its own, which is emptied when the add-on is deleted. Empty: they have addresses, and nothing is there.
+	Redis string
+	// Idle is how long a machine of a service that stops by itself (autostop) has to be without requests of
+	// Proxy until it is stopped or suspended; zero: never, but for POST /_sim/machines/ID/autostop.
+	Idle time.Duration
 	// Grace is what Close gives running commands after their kill signal (default 2 s).
 	Grace time.Duration
 	// Record is a folder that requests and bodies are written to; empty: none.

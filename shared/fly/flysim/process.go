@@ -181,6 +181,7 @@ func (s *Server) environment(m *machine, home string) []string {
 			env["PORT"] = port
 		}
 	}
+	s.translate(env)
 	out := make([]string, 0, len(env))
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		out = append(out, k+"="+env[k])

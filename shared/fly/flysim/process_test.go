@@ -53,6 +53,19 @@ func serve() {
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Join(os.Environ(), "\n"))
 	})
+	mux.HandleFunc("/seen", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s\nHost: %s\n", r.Method, r.RequestURI, r.Host)
+		for k, v := range r.Header {
+			fmt.Fprintf(w, "%s: %s\n", k, strings.Join(v, ", "))
+		}
+	})
+	met := make(chan struct{})
+	mux.HandleFunc("/meet", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Println("waiting")
+		<-met
+		_, _ = io.WriteString(w, os.Getenv("FLY_MACHINE_ID"))
+	})
+	mux.HandleFunc("/met", func(http.ResponseWriter, *http.Request) { close(met) })
 	mux.HandleFunc("/die", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
 	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 	if err != nil {
@@ -68,9 +81,16 @@ func serve() {
 // running starts a simulator whose image "me" is this program.
 func running(t *testing.T) (*flysim.Server, string) {
 	t.Helper()
+	return runs(t, flysim.Options{})
+}
+
+// runs is running with other options.
+func runs(t *testing.T, opts flysim.Options) (*flysim.Server, string) {
+	t.Helper()
 	me, err := os.Executable()
 	need(t, err)
-	return start(t, flysim.Options{Exec: map[string][]string{"registry.fly.io/me": {me}}})
+	opts.Exec = map[string][]string{"registry.fly.io/me": {me}}
+	return start(t, opts)
 }
 
 func program(role string, env ...string) *flygo.MachineConfig {

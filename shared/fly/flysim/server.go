@@ -1,11 +1,9 @@
 package flysim
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -47,6 +45,7 @@ type Server struct {
 	done    chan struct{}
 	wg      sync.WaitGroup
 	servers []*http.Server
+	doors   doors
 }
 
 // New starts a simulated Fly. Close ends it.
@@ -61,6 +60,7 @@ func New(opts Options) *Server {
 		rng:  rand.New(rand.NewPCG(opts.Seed, opts.Seed)), //nolint:gosec // ids must repeat, not surprise
 		orgs: map[string]*org{}, apps: map[string]*app{}, foreign: map[string]bool{},
 		buckets: map[string]*bucket{}, images: map[string]Behavior{},
+		doors:   doors{apps: map[string]string{}},
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		mint: newMint(), rec: newRecorder(opts.Record),
 	}
@@ -77,25 +77,6 @@ func New(opts Options) *Server {
 	s.wg.Add(1)
 	go s.loop()
 	return s
-}
-
-// Listen serves on addr ("127.0.0.1:0" for a free port) until Close and returns the base URL.
-func (s *Server) Listen(addr string) (string, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(context.Background(), "tcp", addr)
-	if err != nil {
-		return "", fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.mu.Lock()
-	s.servers = append(s.servers, srv)
-	s.mu.Unlock()
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		_ = srv.Serve(ln) // always ends with http.ErrServerClosed or because the listener is gone
-	}()
-	return "http://" + ln.Addr().String(), nil
 }
 
 // Close ends listeners, waits, running commands and the clock, and returns when all are gone. It is

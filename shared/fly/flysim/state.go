@@ -58,7 +58,17 @@ type AppState struct {
 	IPs            json.RawMessage `json:"ips"`
 	Egress         json.RawMessage `json:"egress_ips"`
 	Certificates   json.RawMessage `json:"certificates"`
+	Proxy          ProxyState      `json:"proxy"`
 	Releases       json.RawMessage `json:"releases"`
+}
+
+// ProxyState is what the proxy did for an app: requests that came for it, machines that were started for them, and machines that
+// were stopped because there were none. URL is the app's address on this host, once AppURL was asked for it.
+type ProxyState struct {
+	URL      string `json:"url,omitempty"`
+	Requests int    `json:"requests"`
+	Starts   int    `json:"starts"`
+	Stops    int    `json:"stops"`
 }
 
 // SecretState is a secret without its value.
@@ -134,6 +144,7 @@ func (s *Server) appState(a *app) AppState {
 	out := AppState{
 		ID: a.id, Name: a.name, Org: a.org.slug, Network: a.network, Status: a.view().Status, NumericID: a.numeric,
 		Machines: []MachineState{}, Secrets: []SecretState{}, SecretsVersion: a.secrets.version,
+		Proxy:   ProxyState{URL: s.doors.apps[a.name], Requests: a.traffic.requests, Starts: a.traffic.starts, Stops: a.traffic.stops},
 		Volumes: raw(a.lastingVolumes()), IPs: raw(listed(a.ips)), Egress: raw(listed(a.egress)), Releases: raw(listed(a.releases)),
 	}
 	for _, v := range a.secretViews(false) {

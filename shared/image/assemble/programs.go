@@ -108,7 +108,9 @@ func fits(file string, p foreignProgram) bool {
 	if err != nil || info.Main.Path != p.module || info.Main.Version != p.version && !p.cgo {
 		return false
 	}
-	said := func(key, value string) bool { return slices.Contains(info.Settings, debug.BuildSetting{Key: key, Value: value}) }
+	said := func(key, value string) bool {
+		return slices.Contains(info.Settings, debug.BuildSetting{Key: key, Value: value})
+	}
 	return said("GOOS", "linux") && said("GOARCH", "amd64") && Static(file) == nil
 }
 
