@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/superfly/macaroon/flyio"
 	"github.com/superfly/macaroon/resset"
 )
 
@@ -56,8 +57,11 @@ func (s *Server) createAddon(who identity, in arguments) (*addon, error) {
 			return nil, err
 		}
 		fresh.org = fresh.app.org
-	} else if fresh.org, err = s.orgBy(who, resset.ActionCreate, "", in.text("organizationId")); err != nil {
+	} else if fresh.org, err = s.orgBy(who, resset.ActionRead, "", in.text("organizationId")); err != nil {
 		return nil, err
+	}
+	if _, no := s.authorizeFeature(who, resset.ActionCreate, fresh.org, flyio.FeatureAddOns); no {
+		return nil, &graphError{"You are not authorized to create add-ons", "UNAUTHORIZED"}
 	}
 	if fresh.name == "" {
 		fresh.name = s.machineName()
@@ -106,7 +110,7 @@ func (s *Server) addonBy(who identity, action resset.Action, args arguments) (*a
 		if a.id != cmp.Or(args.text("id"), args.text("addOnId")) && (name == "" || a.name != name || a.kind != kind) {
 			continue
 		}
-		if _, refused := s.authorize(who, action, a.org, a.app); !refused {
+		if _, refused := s.authorizeFeature(who, action, a.org, flyio.FeatureAddOns); !refused {
 			return a, nil
 		}
 	}
@@ -133,7 +137,7 @@ func (s *Server) graphAddOns(c *call, o *org, a *app) field {
 			if kind != "" && kind != one.kind || o != nil && o != one.org || a != nil && a != one.app {
 				continue
 			}
-			if _, refused := s.authorize(c.who, resset.ActionRead, one.org, one.app); !refused {
+			if _, refused := s.authorizeFeature(c.who, resset.ActionRead, one.org, flyio.FeatureAddOns); !refused {
 				list = append(list, s.graphAddOn(c, one))
 			}
 		}

@@ -25,7 +25,7 @@ func (s *Server) mutations(c *call) *object {
 				if in == nil {
 					in = args
 				}
-				payload, err := run(c, in)
+				payload, err := run(c.mutating(name), in)
 				if err != nil {
 					return nil, err
 				}
@@ -35,6 +35,13 @@ func (s *Server) mutations(c *call) *object {
 		}
 	}
 	return &object{"Mutations", root}
+}
+
+// mutating is a call that answers one mutation, which caveats may name.
+func (c *call) mutating(name string) *call {
+	to := *c
+	to.who.mutation = name
+	return &to
 }
 
 // refused turns the refusal of a REST endpoint into an error.

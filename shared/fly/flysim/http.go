@@ -164,7 +164,7 @@ func (s *Server) admit(rt route, c *call) (answer, bool) {
 	if c.app = s.apps[name]; c.app == nil {
 		return fail(http.StatusNotFound, "app not found"), true
 	}
-	if a, refused = s.authorize(c.who, rt.action, c.app.org, c.app); refused {
+	if a, refused = s.authorizeRoute(rt, c); refused {
 		return a, true
 	}
 	if rt.scope == toApp {

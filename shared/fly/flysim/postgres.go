@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/superfly/macaroon/flyio"
 	"github.com/superfly/macaroon/resset"
 )
 
@@ -95,7 +96,7 @@ func (s *Server) onCluster(pattern string, action resset.Action, run func(*call,
 		if at < 0 {
 			return fail(http.StatusNotFound, "cluster not found")
 		}
-		if a, refused := s.authorize(c.who, action, s.clusters[at].org, nil); refused {
+		if a, refused := s.authorizeFeature(c.who, action, s.clusters[at].org, flyio.FeatureAddOns); refused {
 			return a
 		}
 		return run(c, s.clusters[at])
@@ -117,8 +118,11 @@ func (s *Server) createCluster(c *call) answer {
 	if a, fine := c.decode(&in); !fine {
 		return a
 	}
-	o, a, refused := s.orgFor(c.who, resset.ActionCreate, cmp.Or(c.r.PathValue("org"), in.Org))
+	o, a, refused := s.orgFor(c.who, resset.ActionRead, cmp.Or(c.r.PathValue("org"), in.Org))
 	if refused {
+		return a
+	}
+	if a, refused := s.authorizeFeature(c.who, resset.ActionCreate, o, flyio.FeatureAddOns); refused {
 		return a
 	}
 	in.Plan, in.Major, in.Disk = strings.ToLower(in.Plan), cmp.Or(in.Major, "16"), cmp.Or(in.Disk, in.Storage, 10)
@@ -238,6 +242,9 @@ func (s *Server) listClusters(deleted bool) func(*call) answer {
 	return func(c *call) answer {
 		o, a, refused := s.orgFor(c.who, resset.ActionRead, c.r.PathValue("org"))
 		if refused {
+			return a
+		}
+		if a, refused := s.authorizeFeature(c.who, resset.ActionRead, o, flyio.FeatureAddOns); refused {
 			return a
 		}
 		list := []webCluster{}

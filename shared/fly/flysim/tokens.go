@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -35,6 +36,8 @@ type identity struct {
 	all bool
 	// proven are the macaroons that verified.
 	proven []*macaroon.CaveatSet
+	// mutation is the mutation of GraphQL that is being answered.
+	mutation string
 }
 
 // email names the caller as a user.
@@ -138,16 +141,53 @@ func (s *Server) verify(ctx context.Context, text, owner string) ([]*macaroon.Ca
 // authorize tells whether the caller may do something to an organisation or to an app of it. What
 // may not be done is refused; what belongs to another organisation, likewise.
 func (s *Server) authorize(who identity, action resset.Action, o *org, a *app) (answer, bool) {
+	to := flyio.Access{Action: action, OrgID: &o.numeric}
+	if a != nil {
+		to.AppID = &a.numeric
+	}
+	return s.permit(who, to)
+}
+
+// authorizeFeature is authorize for a feature that an organisation has as a whole.
+func (s *Server) authorizeFeature(who identity, action resset.Action, o *org, feature string) (answer, bool) {
+	return s.permit(who, flyio.Access{Action: action, OrgID: &o.numeric, Feature: &feature})
+}
+
+// authorizeRoute is authorize for what the path of a request names: an app, a machine or a volume of it, a
+// command or the metadata of the machine.
+func (s *Server) authorizeRoute(rt route, c *call) (answer, bool) {
+	to := flyio.Access{Action: rt.action, OrgID: &c.app.org.numeric, AppID: &c.app.numeric}
+	metadata := "metadata"
+	if volume := c.r.PathValue("volume"); volume != "" {
+		to.Volume = &volume
+	}
+	if id := c.r.PathValue("id"); id != "" && rt.scope == toMachine {
+		to.Machine = &id
+		switch {
+		case strings.HasSuffix(rt.pattern, "/exec"):
+			var in execInput
+			_ = json.Unmarshal(c.body, &in) // what is no command is refused by the route
+			if argv, err := in.argv(); err == nil {
+				to.Command = argv
+			}
+		case strings.Contains(rt.pattern, "/"+metadata):
+			to.MachineFeature = &metadata
+		}
+	}
+	return s.permit(c.who, to)
+}
+
+// permit asks the caller's macaroons.
+func (s *Server) permit(who identity, to flyio.Access) (answer, bool) {
 	if who.all {
 		return answer{}, false
 	}
-	req := &access{Access: flyio.Access{Action: action, OrgID: &o.numeric}, at: s.now()}
-	if a != nil {
-		req.AppID = &a.numeric
+	if who.mutation != "" {
+		to.Mutation = &who.mutation
 	}
 	var why error
 	for _, set := range who.proven {
-		if why = set.Validate(req); why == nil {
+		if why = set.Validate(&access{Access: to, at: s.now()}); why == nil {
 			return answer{}, false
 		}
 	}
