@@ -12,7 +12,7 @@ func outboxMutations() []mutation {
 		{"outbox_feed.lua", "sent(channel) and redis.call('LPOP', key)", "false", "LetterBeingSentIsNotOvertaken"},
 		{"outbox_feed.lua", "sent(channel) and 1 or 0", "0", "OutboxIsBounded"},
 		{"outbox_feed.lua", "redis.call('LPUSH', key, first)", "", "LetterBeingSentIsNotOvertaken"},
-		{"outbox_feed.lua", "    forget(channel)\n", "", "LetterBeingSentIsNotOvertaken"},
+		{"outbox_feed.lua", "    settle(channel, tonumber(redis.call('ZSCORE', P .. 'outbox', channel) or at))\n", "", "LetterBeingSentIsNotOvertaken"},
 		{"outbox_take.lua", "redis.call('ZADD', P .. 'outbox', text(at + tonumber(ARGV[1])), channel)", "", "OneLetterOfAChannelIsSentAtATime"},
 		// The outbox would fill the server.
 		{"outbox_feed.lua", "> tonumber(ARGV[4])", "> 1000", "ChannelIsBounded"},

@@ -27,9 +27,12 @@ func (q *Queue) Suspect(ctx context.Context, kind string, ids []string, minAge t
 // Audit lists what breaks the rules of the layout, as of one instant: a sentence for each. It
 // walks every job, so it is for tests, and for people who doubt.
 func (q *Queue) Audit(ctx context.Context) (broken []string, err error) {
-	broken, err = q.run(ctx, "audit.lua", glob(q.prefix)).StringSlice()
-	if err != nil {
-		return nil, fmt.Errorf("audit redis: %w", err)
+	for _, script := range []string{"audit.lua", "outbox_audit.lua"} {
+		found, err := q.run(ctx, script, glob(q.prefix)).StringSlice()
+		if err != nil {
+			return nil, fmt.Errorf("audit redis: %w", err)
+		}
+		broken = append(broken, found...)
 	}
 	return broken, nil
 }

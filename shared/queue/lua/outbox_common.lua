@@ -33,12 +33,9 @@ local function undeliver(channel, line, why, tries)
   redis.call('HINCRBY', P .. 'feed', 'undelivered', 1)
 end
 
--- forget ends what is known of the sending of a channel's first letter.
-local function forget(channel) redis.call('HDEL', P .. 'sending:' .. channel, 'id', 'tries', 'lease', 'unsure', 'why') end
-
 -- settle lets the letter that is first by now be sent, from due on; a channel without one is forgotten.
 local function settle(channel, due)
-  forget(channel)
+  redis.call('HDEL', P .. 'sending:' .. channel, 'id', 'tries', 'lease', 'unsure', 'why')
   if redis.call('EXISTS', P .. 'outbox:' .. channel) == 1 then
     redis.call('ZADD', P .. 'outbox', text(due), channel)
   else

@@ -30,7 +30,7 @@ local function drop(channel, why)
   if first then
     redis.call('LPUSH', key, first)
   else
-    forget(channel)
+    settle(channel, tonumber(redis.call('ZSCORE', P .. 'outbox', channel) or at))
   end
   if line then undeliver(channel, line, why, 0) end
 end
