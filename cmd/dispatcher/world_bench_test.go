@@ -53,7 +53,10 @@ func newWorld(b *testing.B, binary string) *world {
 	w := &world{
 		b: b, redis: queuetest.Redis(b), binary: binary, token: benchToken,
 		// A runner machine is gone as soon as it has started: the list of them stays short.
-		sim: flysim.New(flysim.Options{Tokens: []string{benchToken}, Images: map[string]flysim.Behavior{"runner": {Exit: &exit}}}),
+		sim: flysim.New(flysim.Options{
+			Tokens: []string{benchToken}, Images: map[string]flysim.Behavior{"runner": {Exit: &exit}},
+			Exec: map[string][]string{"dispatcher": {binary}}, Boot: time.Nanosecond,
+		}),
 	}
 	b.Cleanup(func() { _ = w.sim.Close() })
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
