@@ -135,3 +135,34 @@ func (s *Server) postAppURL(r *http.Request, _ []byte) answer {
 	}
 	return ok(map[string]string{"url": at})
 }
+
+// Transport carries requests for https://APP.fly.dev to the apps that exist here, once ListenProxy serves, and everything else by
+// base. It is for what simulates the world around Fly, such as a forge that sends webhooks.
+func (s *Server) Transport(base http.RoundTripper) http.RoundTripper {
+	return outside{server: s, base: base}
+}
+
+type outside struct {
+	server *Server
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o outside) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return o.base.RoundTrip(r)
+	}
+	o.server.mu.Lock()
+	at := o.server.translateApps("https://" + r.URL.Host)
+	o.server.mu.Unlock()
+	ours, ok := strings.CutPrefix(at, "http://")
+	if !ok {
+		return o.base.RoundTrip(r)
+	}
+	theirs := r.Clone(r.Context())
+	if theirs.Host == "" {
+		theirs.Host = r.URL.Host
+	}
+	theirs.URL.Scheme, theirs.URL.Host = "http", ours
+	return o.base.RoundTrip(theirs)
+}
