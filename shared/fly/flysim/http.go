@@ -83,6 +83,7 @@ func (s *Server) routes() *http.ServeMux {
 			mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(rt, w, r) })
 		}
 	}
+	s.openRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		write(w, failf(http.StatusNotImplemented, "flysim does not simulate %s %s", r.Method, r.URL.Path))
 	})
@@ -93,6 +94,7 @@ func (s *Server) routes() *http.ServeMux {
 // needs, and the simulator's own endpoints below /_sim. A dropped connection is a panic with
 // http.ErrAbortHandler, which net/http servers know.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.issuer.learn(r)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		status := http.StatusBadRequest

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,8 @@ type process struct {
 	oom    bool
 	// code overrides how the process ended, for an exit that was asked for.
 	code *int
+	// api is the machine's own, on a socket in its home.
+	api *http.Server
 
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -69,11 +72,17 @@ func (s *Server) run(m *machine, argv []string, home string) error {
 	}}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	ownGroup(p.cmd)
-	if err := p.cmd.Start(); err != nil {
+	api, err := s.serveMachine(m, home)
+	if err != nil {
 		cancel()
 		return err
 	}
-	m.proc = p
+	if err := p.cmd.Start(); err != nil {
+		cancel()
+		_ = api.Close() // nobody was served
+		return err
+	}
+	m.proc, p.api = p, api
 	s.wg.Add(2)
 	go s.reap(m, p, out)
 	go s.probe(ctx, m, p)
@@ -131,6 +140,7 @@ func (p *process) stop(how stopOrder) {
 // over releases what stop set up.
 func (p *process) over() {
 	p.cancel()
+	_ = p.api.Close() // its only caller is gone
 	close(p.ended)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,6 +181,7 @@ func (s *Server) environment(m *machine, home string) []string {
 		"FLY_PRIVATE_IP": m.ip, "FLY_MACHINE_VERSION": m.instance, "FLY_IMAGE_REF": m.spec.Image,
 		"FLY_PROCESS_GROUP": m.spec.ProcessGroup(), "FLY_VM_MEMORY_MB": strconv.Itoa(m.guestMemory()),
 		"PATH": s.opts.Path, "HOME": home, "TMPDIR": filepath.Join(home, "tmp"),
+		"FLYCD_FLY_SOCKET": filepath.Join(home, socketName),
 	} {
 		env[k] = v
 	}

@@ -16,6 +16,8 @@ type Server struct {
 	mux  *http.ServeMux
 	ctl  *http.ServeMux
 	mint *mint
+	// issuer signs what machines say of themselves.
+	issuer issuer
 	rec  *recorder
 
 	mu       sync.Mutex
