@@ -13,6 +13,8 @@ type appResult struct {
 	nameNode *yaml.Node
 	problems []Problem
 	warnings []Problem
+	// refused is true where a policy forbids the app's name.
+	refused bool
 	// depends is the place of the app's depends_on, with its key where there is one.
 	depends Problem
 }
@@ -44,9 +46,13 @@ func (r *reader) readApp(w walk, f manifestFile) appResult {
 	if len(a.out.problems) == 0 {
 		a.validate(d, tree, app)
 	}
+	if len(a.out.problems) == 0 {
+		a.judge(checker{d, tree, app})
+	}
 	if a.out.name == "" {
 		a.out.name = app.Name
 	}
+	a.out.refused = a.w.common.refusedApp(a.out.name)
 	if n := lookup(tree, "depends_on"); n != nil {
 		a.out.depends = a.problem(n, "depends_on", "")
 		a.out.depends.App = a.out.name
@@ -55,7 +61,7 @@ func (r *reader) readApp(w walk, f manifestFile) appResult {
 	if len(a.out.problems) == 0 {
 		a.out.entry = &Entry{
 			App: app, Repo: f.repo.url, Ref: f.repo.ref, File: f.path, Dir: f.dir(), FS: f.repo.fsys,
-			Projects: w.common.projects, Node: redactedTree(tree),
+			Projects: w.common.projects, Node: redactedTree(tree), Includes: w.includes, Foreign: w.foreign(),
 		}
 	}
 	return a.out
@@ -88,7 +94,25 @@ func (a *appReader) effective() (*yaml.Node, bool) {
 		a.whole("expected keys and values (app: my-app), found " + describe(root))
 		return nil, false
 	}
-	return merged(merged(c.defaults, root, true), c.overrides, false), true
+	tree := merged(merged(c.defaults, root, true), c.overrides, false)
+	if a.w.foreign() {
+		tree = a.quiet(tree)
+	}
+	return tree, true
+}
+
+// quiet leaves out who a foreign manifest wants to be told: only the tree's own projects say so.
+func (a *appReader) quiet(tree *yaml.Node) *yaml.Node {
+	told := lookup(tree, "notify")
+	if told == nil || told == a.w.common.told {
+		return tree
+	}
+	a.warn(told, "notify", "what a repository of another owner says here is left out; the project that points to it says who is told")
+	tree = without(tree, "notify")
+	if a.w.common.told != nil {
+		tree.Content = append(tree.Content, textNode("notify", told), a.w.common.told)
+	}
+	return tree
 }
 
 // whole reports that the file as such cannot be used, so that its app is not known.

@@ -18,6 +18,10 @@ type common struct {
 	subs        []substitution
 	vars        map[string]string
 	discoverFly bool
+	// allows are the policies of the projects that have one.
+	allows []allowance
+	// told is the notify of the tree's own projects, for apps of foreign repositories: these may not add to it.
+	told *yaml.Node
 	// origin says which project's file a node of the two trees comes from.
 	origin map[*yaml.Node]manifestFile
 	// faults are variables that the two trees use and nobody defines; they matter once there is an app.
@@ -38,6 +42,8 @@ func (c *common) with(d *decoder, f manifestFile, root *yaml.Node, p *Project) *
 		subs:        c.substitutions(d, lookup(settings, "substitutions")),
 		vars:        c.vars,
 		discoverFly: c.discoverFly || len(p.Discover) > 0,
+		allows:      c.allows,
+		told:        c.told,
 		origin:      maps.Clone(c.origin),
 	}
 	if inner.origin == nil {

@@ -43,15 +43,18 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 		r.skipBelow(w, f, p)
 		return
 	}
-	if first, seen := r.projects[p.Name]; seen {
-		if !r.sameFile(first, f) {
+	// whoever writes a foreign project cannot take a name from one of the tree's own
+	name := w.scope + "/" + p.Name
+	if first, seen := r.projects[name]; seen {
+		if !r.sameFile(place{manifestFile: first}, place{manifestFile: f}) {
 			text := fmt.Sprintf("project %q is also in %s; it was visited there and is left out here", p.Name, first)
 			r.tree.Warnings = append(r.tree.Warnings, Problem{Repo: f.repo.shown(), File: f.path, Line: 1, Column: 1, Key: "project", Text: text})
 		}
 		return
 	}
-	r.projects[p.Name] = f
-	next := walk{repo: w.repo, common: inner, depth: w.depth + 1, done: map[manifestFile]bool{}}
+	r.projects[name] = f
+	crosses := r.crosses(f, p)
+	next := w.within(f, p, inner, crosses)
 	if next.depth > r.lim.Depth {
 		r.projectFault(f, "source", fmt.Sprintf("projects are nested deeper than %d", r.lim.Depth))
 		return
@@ -68,7 +71,9 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 	}
 	r.visitAt(next, f, dir)
 	for file := range next.done {
-		w.done[file] = true
+		if !crosses {
+			w.done[file] = true
+		}
 	}
 }
 
@@ -141,8 +146,22 @@ func (r *reader) readProject(w walk, f manifestFile) (p Project, inner *common, 
 	if len(r.problems) == before {
 		validateProject(&d, root, &p)
 	}
+	allows := allowanceOf(&d, f, root, &p)
 	inner = w.common.with(&d, f, root, &p)
-	return p, inner, len(r.problems) == before
+	if len(r.problems) > before {
+		r.needBroken(w, f, p)
+		return p, inner, false
+	}
+	if r.crosses(f, p) {
+		allows.foreign = p.Source.Repo
+		if !w.foreign() {
+			inner.told = inner.notices()
+		}
+	}
+	if p.Allow != nil {
+		inner.allows = append(inner.allows[:len(inner.allows):len(inner.allows)], allows)
+	}
+	return p, inner, r.mayInclude(w, f, p, root)
 }
 
 func (f manifestFile) problem(x fault, hides bool) Problem {

@@ -20,8 +20,10 @@ type reader struct {
 	tree     Tree
 	problems Problems
 	projects map[string]manifestFile
-	apps     map[string]manifestFile
-	clashes  map[string]bool
+	apps     map[string]place
+	// places are all apps that were found, in the order of the walk.
+	places  []place
+	clashes map[string]bool
 	// depends are the places of depends_on, by app.
 	depends map[string]Problem
 	entries counter
@@ -65,7 +67,7 @@ func newReader(fsys fs.FS, opts Options) *reader {
 		root:     &repository{fsys: fsys, folders: map[string]*folder{}},
 		repos:    map[repoKey]*repository{},
 		projects: map[string]manifestFile{},
-		apps:     map[string]manifestFile{},
+		apps:     map[string]place{},
 		clashes:  map[string]bool{},
 		depends:  map[string]Problem{},
 	}
@@ -98,6 +100,7 @@ func (r *reader) read(name string) (Tree, error) {
 		r.visit(w, f)
 	}
 	r.dropClashes()
+	r.disown()
 	r.checkOrder()
 	if len(r.problems) == 0 {
 		return r.tree, nil

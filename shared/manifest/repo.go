@@ -37,11 +37,24 @@ func (r *reader) openRepo(f manifestFile, p Project) (*repository, string, bool)
 	return repo, dir, true
 }
 
-// shown gives the repository's address for a person: without a name or token in it.
-func (repo *repository) shown() string {
-	scheme, rest, ok := strings.Cut(repo.url, "://")
+// needBroken lists the repository of a project that is not read, because something else in its file is wrong: a push to
+// it concerns the tree all the same, once the file is mended.
+func (r *reader) needBroken(w walk, f manifestFile, p Project) {
+	src := p.Source
+	if src.Type != "git" || src.Repo == "" || keyed(src.Repo) || w.common.refusedRepo(src.Repo) != "" || r.crosses(f, p) && p.Allow == nil {
+		return
+	}
+	r.tree.Repos = append(r.tree.Repos, RepoRef{Repo: src.Repo, Ref: src.Ref, By: p.Name, Project: true})
+}
+
+// shown gives the repository's address for a person.
+func (repo *repository) shown() string { return shownAddress(repo.url) }
+
+// shownAddress gives an address without a name or token in it.
+func shownAddress(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok {
-		return repo.url
+		return url
 	}
 	host, _, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndex(host, "@"); at >= 0 {
@@ -103,4 +116,4 @@ func keyedImage(ref string) bool {
 }
 
 const keyedImageText = "has a password or token in it, which everyone can read who reads this file; write the image without it, " +
-	"make the token invalid, and give the runner a new one (FLYCD_REGISTRY_AUTH)"
+	"make the token invalid, and give the runner a new one (FLYCD_REGISTRY_LOGINS)"

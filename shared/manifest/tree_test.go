@@ -116,17 +116,17 @@ func TestTwoAppsOfOneNameAreNamedBothAndLeftOut(t *testing.T) {
 
 func TestCyclesEnd(t *testing.T) {
 	self := "project: root\nsource: {type: git, repo: \"git@example.com:o/cfg\"}\ncommon: {app_defaults: {org: o}}\n"
-	content := map[string]string{"project.yaml": self, "web/app.yaml": "app: web", "b/project.yaml": "project: b\nsource: {type: git, repo: other}"}
+	content := map[string]string{"project.yaml": self, "web/app.yaml": "app: web", "b/project.yaml": "project: b\nsource: {type: git, repo: \"git@example.com:o/other\"}"}
 	other := files(map[string]string{"project.yaml": "project: back\nsource: {type: git, repo: \"git@example.com:o/cfg\"}", "o/app.yaml": "app: o"})
 	fsys := files(content)
-	opts := manifest.Options{Repos: shelf{"git@example.com:o/cfg@": fsys, "other@": other}}
+	opts := manifest.Options{Repos: shelf{"git@example.com:o/cfg@": fsys, "git@example.com:o/other@": other}}
 	tree := mustRead(t, fsys, ".", opts)
-	want := []string{"web git@example.com:o/cfgweb/app.yaml root/b/back", "o othero/app.yaml root/b"}
+	want := []string{"web git@example.com:o/cfgweb/app.yaml root/b/back", "o git@example.com:o/othero/app.yaml root/b"}
 	if diff := cmp.Diff(want, seen(tree)); diff != "" {
 		t.Error(diff)
 	}
 	opts.Repo = "https://example.com/o/cfg.git"
-	want = []string{"web web/app.yaml root/b/back", "o othero/app.yaml root/b"}
+	want = []string{"web web/app.yaml root/b/back", "o git@example.com:o/othero/app.yaml root/b"}
 	if diff := cmp.Diff(want, seen(mustRead(t, fsys, ".", opts))); diff != "" {
 		t.Error(diff)
 	}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"runtime"
@@ -29,7 +28,7 @@ func (r *reader) visit(w walk, f *folder) {
 	r.tree.Apps = slices.Grow(r.tree.Apps, len(apps))
 	for i, res := range results {
 		w.done[apps[i]] = true
-		r.accept(apps[i], res)
+		r.accept(w, apps[i], res)
 	}
 }
 
@@ -72,38 +71,53 @@ func (repo *repository) owned(p Problem) Problem {
 }
 
 // accept takes over what came of one app.
-func (r *reader) accept(f manifestFile, res appResult) {
+func (r *reader) accept(w walk, f manifestFile, res appResult) {
+	at := place{manifestFile: f, foreign: w.foreign(), refused: res.refused, name: res.name, first: len(r.problems)}
 	r.problems = append(r.problems, res.problems...)
 	r.tree.Warnings = append(r.tree.Warnings, res.warnings...)
-	name := res.name
-	if name == "" {
+	if res.name == "" {
 		return
 	}
-	first, known := r.apps[name]
+	at.last = len(r.problems)
+	at.line, at.column = position(res.nameNode)
+	r.places = append(r.places, at)
+	if at.refused {
+		return
+	}
+	first, known := r.apps[res.name]
 	switch {
 	case !known:
-		r.apps[name] = f
-		if res.entry != nil {
-			r.tree.Apps = append(r.tree.Apps, *res.entry)
-			if res.depends.Key != "" {
-				r.depends[name] = res.depends
-			}
-			r.need(res.entry)
-		}
-	case !r.sameFile(first, f):
-		r.clashes[name] = true
-		line, column := position(res.nameNode)
-		text := fmt.Sprintf("%q is also the app of %s; every app needs a name of its own", name, first)
-		r.problems = append(r.problems, Problem{
-			Repo: f.repo.shown(), File: f.path, Line: line, Column: column, Key: "app", App: name, Text: text,
-		})
+		r.take(at, res)
+	case first.foreign && !at.foreign:
+		r.dropApps(map[string]bool{res.name: true})
+		r.take(at, res)
+		r.taken(at, first)
+	case !r.sameFile(first, at):
+		r.taken(first, at)
 	}
 }
 
+// take gives an app its name.
+func (r *reader) take(at place, res appResult) {
+	r.apps[at.name] = at
+	delete(r.depends, at.name)
+	if res.entry == nil {
+		return
+	}
+	r.tree.Apps = append(r.tree.Apps, *res.entry)
+	if res.depends.Key != "" {
+		r.depends[at.name] = res.depends
+	}
+	r.need(res.entry)
+}
+
 // sameFile reports whether two files are one: a project may point back to the repository that it lies
-// in, which then is read under two names.
-func (r *reader) sameFile(a, b manifestFile) bool {
-	return a.path == b.path && (a.repo == b.repo || a.repo.url == "" || b.repo.url == "")
+// in, which then is read under two names. Foreign files are nobody else's.
+func (r *reader) sameFile(a, b place) bool {
+	if a.foreign != b.foreign {
+		return false
+	}
+	return a.path == b.path && (a.repo == b.repo || !a.foreign && (a.repo.url == "" || b.repo.url == ""))
 }
 
 // need lists the repository of an app's source.

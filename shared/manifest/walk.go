@@ -24,6 +24,10 @@ type walk struct {
 	repo   *repository
 	common *common
 	depth  int
+	// scope names the project through which the walk came into a repository of another owner; empty in the tree's own.
+	scope string
+	// includes are the repositories through which it came.
+	includes []RepoRef
 	// done holds the manifests that were visited below this walk.
 	done map[manifestFile]bool
 }
