@@ -14,7 +14,7 @@ func TestDestroyLooksAgainUnderTheLease(t *testing.T) {
 	h := newHouse(t, queuetest.Embedded(t))
 	img, config := h.Image("web:1"), h.Repo("config")
 	h.roots = []job.Config{{Repo: config.URL}}
-	text := yaml("web", img, "1") + "sync: {prune: true}\n"
+	text := yaml("web", img, "1") + "sync: {prune: true, prune_grace: 0}\n"
 	h.push(config, config.Commit(map[string]string{"web/app.yaml": text, "other/app.yaml": yaml("other", img, "1")}))
 	h.drain()
 	h.push(config, config.Commit(map[string]string{"web/app.yaml": ""}))

@@ -126,7 +126,7 @@ func TestPrunedAndAddedAgain(t *testing.T) {
 		config := h.Repo("config")
 		h.roots = []job.Config{{Repo: config.URL}}
 		tree := h.roots[0].ID()
-		text := yaml("web", img, "1") + "sync: {prune: true}\n"
+		text := yaml("web", img, "1") + "sync: {prune: true, prune_grace: 0}\n"
 		h.push(config, config.Commit(map[string]string{"web/app.yaml": text, "other/app.yaml": yaml("other", img, "1")}))
 		h.drain()
 
@@ -175,7 +175,7 @@ func TestDestroyTouchesNoData(t *testing.T) {
 		config := h.Repo("config")
 		h.roots = []job.Config{{Repo: config.URL}}
 		h.push(config, config.Commit(map[string]string{
-			"web/app.yaml":   yaml("web", img, "1") + "mounts: [{source: data, destination: /data}]\nsync: {prune: true}\n",
+			"web/app.yaml":   yaml("web", img, "1") + "mounts: [{source: data, destination: /data}]\nsync: {prune: true, prune_grace: 0}\n",
 			"other/app.yaml": yaml("other", img, "1"),
 		}))
 		h.drain()

@@ -105,8 +105,8 @@ func (h *house) runner(l queue.Launch) *runner.Runner {
 		Queue: h.queue, Job: l.Job.ID, Attempt: l.Attempt, Machine: machine, Out: h,
 		Secrets: []string{deploytest.Token},
 		Deployer: deploy.Deployer{
-			Fly: h.Fly(), Source: git, Images: h.Images(), Builder: image.Fact{}, Index: h.queue,
-			Sync: &deploy.Syncer{Source: git, Catalog: h.queue, Sweeper: h.queue, Index: h.queue, Jobs: h.queue},
+			Fly: h.Fly(), Source: git, Images: h.Images(), Builder: image.Fact{}, Index: h.queue, Tombs: h.queue,
+			Sync: &deploy.Syncer{Source: git, Catalog: h.queue, Links: h.queue, Graves: h.queue, Sweeper: h.queue, Index: h.queue, Jobs: h.queue},
 			Now:  time.Now,
 		},
 	}

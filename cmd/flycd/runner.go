@@ -83,8 +83,8 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) 
 		Next:    runner.Next{URL: c.cfg.NextURL, Token: c.cfg.NextToken},
 		Secrets: hidden, Out: c.err, Level: slog.LevelInfo,
 		Deployer: deploy.Deployer{
-			Fly: client, Source: git, Images: images, Builder: builder, Registry: c.cfg.RegistryHost, Turns: q, Index: q, Org: c.cfg.Org,
-			Sync:    &deploy.Syncer{Source: git, Catalog: q, Sweeper: q, Index: q, Jobs: q},
+			Fly: client, Source: git, Images: images, Builder: builder, Registry: c.cfg.RegistryHost, Turns: q, Index: q, Tombs: q, Org: c.cfg.Org,
+			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Graves: q, Sweeper: q, Index: q, Jobs: q},
 			Secrets: c.cfg.secrets(), DigestKey: manifest.NewSecret(c.cfg.DigestKey),
 			Now: time.Now,
 		},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -13,6 +14,7 @@ import (
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
@@ -37,8 +39,10 @@ type Deployer struct {
 	WriteTime time.Duration
 	// Sync does the jobs that have no app. Without one they are rejected.
 	Sync *Syncer
-	// Index is asked, before an app is destroyed, whether its tree still lacks it.
+	// Index is asked, before an app is destroyed, whether its tree still lacks it, and Tombs whether a tree named it
+	// before.
 	Index Index
+	Tombs Tombs
 	// Org is the organisation that an app which names none is created in; empty means personal.
 	Org string
 	// Manifest says how manifests are read; its Repos is the deployer's own.
@@ -65,6 +69,12 @@ type Images interface {
 	Pick(ctx context.Context, ref string, p manifest.ImagePolicy) (image.Reference, error)
 	// Copy puts the image under another name, with the same digest. Copying again costs one request.
 	Copy(ctx context.Context, from image.Reference, to string) (image.Reference, error)
+}
+
+// Tombs knows apps that their trees stopped naming.
+type Tombs interface {
+	// Tombstone looks one up, and reports false where no tree stopped naming it, or one names it now.
+	Tombstone(ctx context.Context, app string) (queue.Tombstone, bool, error)
 }
 
 // Turns lets one job at a time build an image.
@@ -111,10 +121,16 @@ func (d *Deployer) Deploy(ctx context.Context, req Request) (job.Result, error) 
 	res, err := d.run(ctx, req)
 	res.Started, res.Ended = started, d.Now()
 	if errors.Is(err, job.ErrRejected) {
-		res.Outcome, res.Detail, res.Refused = job.Rejected, err.Error(), errors.Is(err, fly.ErrRefused)
+		res.Outcome, res.Detail, res.Refused = job.Rejected, err.Error(), errors.Is(err, fly.ErrRefused) || breaksPolicy(err)
 		return res, nil
 	}
 	return res, err
+}
+
+// breaksPolicy reports whether a rejection is about what a policy forbids.
+func breaksPolicy(err error) bool {
+	var problems manifest.Problems
+	return errors.As(err, &problems) && slices.ContainsFunc(problems, func(p manifest.Problem) bool { return p.Refused })
 }
 
 // ready fills in what may be nil.
@@ -137,6 +153,9 @@ func (d *Deployer) run(ctx context.Context, req Request) (job.Result, error) {
 	case job.Deploy:
 		return d.deploy(ctx, req)
 	case job.Plan:
+		if req.Job.App == "" {
+			return d.planPull(ctx, req)
+		}
 		p, err := d.plan(ctx, req)
 		return p.Result, err
 	case job.Destroy:

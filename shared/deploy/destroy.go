@@ -12,8 +12,8 @@ import (
 )
 
 // destroy removes the machines of an app that its tree no longer names, and then the app. It looks
-// again, before and after the app is leased, whether the tree still lacks it; an app that holds
-// volumes, or machines that FlyCD did not make, is refused.
+// again, before and after the app is leased, whether the tree still lacks it. An app that FlyCD did not make or adopt, as
+// its machines and the catalog's tombstone say, is refused, and so is one that holds data which nobody confirmed to lose.
 func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error) {
 	w := d.work(req)
 	if named, err := w.named(ctx); named || err != nil {
@@ -29,10 +29,10 @@ func (d *Deployer) destroy(ctx context.Context, req Request) (job.Result, error)
 		w.outcome, w.detail = job.Unchanged, "the app does not exist"
 		return w.result(), nil
 	}
-	if err := destroyable(o, req.Job.Confirm); err != nil {
+	if named, err := w.named(ctx); named || err != nil {
 		return w.result(), err
 	}
-	if named, err := w.named(ctx); named || err != nil {
+	if err := w.destroyable(ctx, o); err != nil {
 		return w.result(), err
 	}
 	if err := w.destroyAll(ctx, ch, o); err != nil {
@@ -57,30 +57,50 @@ func (w *work) named(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// destroyable refuses what holds data and what is not ours. What else is lost for good with the app, or is left
-// behind without an owner, needs a confirmation.
-func destroyable(o plan.Observed, confirmed bool) error {
+// destroyable refuses what is not ours. What is lost for good with the app, or is left behind without an owner, needs a
+// confirmation.
+func (w *work) destroyable(ctx context.Context, o plan.Observed) error {
+	ours, err := w.ours(ctx, o)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, v := range o.Volumes {
-		errs = append(errs, fmt.Errorf("app %s holds the volume %s (%s, %d GB): FlyCD destroys no data; run `fly apps destroy %s` when it is no longer needed", o.App, v.Name, v.ID, v.SizeGb, o.App))
+	if !ours {
+		errs = append(errs, fmt.Errorf("app %s: nothing says that FlyCD made it or adopted it: run `fly apps destroy %s` yourself", o.App, o.App))
 	}
 	for _, m := range o.Machines {
 		if m.Config == nil || m.Config.Metadata[metaApp] != o.App {
 			errs = append(errs, fmt.Errorf("app %s has the machine %s, which FlyCD did not make: run `fly apps destroy %s` yourself", o.App, m.ID, o.App))
 		}
 	}
-	if !confirmed {
+	if !w.req.Job.Confirm {
 		for _, what := range losses(o) {
-			errs = append(errs, fmt.Errorf("app %s has %s, which would be lost: give it up first, or run `fly apps destroy %s`", o.App, what, o.App))
+			errs = append(errs, fmt.Errorf("app %s has %s, which would be lost: run `flycd prune --confirm %s` if it is no longer needed", o.App, what, o.App))
 		}
 	}
 	return job.Reject(errors.Join(errs...))
+}
+
+// ours reports whether the app is one that a tree named until it stopped to, and that FlyCD has deployed. Where machines
+// are, they bear its marks; where none are, its last result counts.
+func (w *work) ours(ctx context.Context, o plan.Observed) (bool, error) {
+	if w.Tombs == nil {
+		return false, nil
+	}
+	_, found, err := w.Tombs.Tombstone(ctx, o.App)
+	if err != nil {
+		return false, fmt.Errorf("look up what became of app %s: %w", o.App, err)
+	}
+	return found && (len(o.Machines) > 0 || w.req.Last.Outcome.Done()), nil
 }
 
 // losses are what goes with the app and cannot be had again, and the services that only it knows of. A v6 address
 // is everybody's for nothing.
 func losses(o plan.Observed) []string {
 	var all []string
+	for _, v := range o.Volumes {
+		all = append(all, fmt.Sprintf("the volume %s (%s, %d GB)", v.Name, v.ID, v.SizeGb))
+	}
 	for _, ip := range o.IPs {
 		if ip.Egress || !ip.Shared && !ip.Private && !strings.Contains(ip.Address, ":") {
 			all = append(all, "the address "+ip.Address)

@@ -74,7 +74,7 @@ func (s *Syncer) concerned(ctx context.Context, parent job.Job, half job.Half, r
 			if h.Digest, err = code.Digest(e.Source.Path, e.Source.Watch...); err != nil { //nolint:contextcheck // it takes none: it reads and ends
 				h.Digest = ""
 			}
-			if !changed(states, e.App, h) && !parent.Force {
+			if !changed(states, e, h) && !parent.Force {
 				continue
 			}
 		}

@@ -121,15 +121,42 @@ func (w *work) readSource(ctx context.Context) error {
 }
 
 // reads says which files of the source its build reads.
-func (w *work) reads() (source.Reading, error) {
-	b := w.buildSection()
-	r := source.Reading{Path: w.where, Dockerfile: b.Dockerfile, Ignorefile: b.Ignorefile}
-	merged, err := mergedFiles(w.entry)
+func (w *work) reads() (source.Reading, error) { return readingOf(w.entry, w.where) }
+
+// readingOf says which files below a folder the build of an app reads.
+func readingOf(e manifest.Entry, where string) (source.Reading, error) {
+	r := source.Reading{Path: where}
+	if b := e.App.Build; b != nil {
+		r.Dockerfile, r.Ignorefile = b.Dockerfile, b.Ignorefile
+	}
+	merged, err := mergedFiles(e)
 	for _, name := range merged {
 		// the build has another ignore file than the source
 		r.All = r.All || strings.HasSuffix(name, ".dockerignore") || name == path.Clean(r.Ignorefile)
 	}
 	return r, err
+}
+
+// localDigest is the source digest of an app whose source lies beside its manifest, as a deploy of it finds it; empty
+// for any other app, and where it cannot be told: the app's own job says why.
+func (t *trees) localDigest(e manifest.Entry) string {
+	src := e.App.Source
+	if src.Type != "local" && src.Type != "" || e.App.ImageRef() != "" {
+		return ""
+	}
+	code, err := t.of(e)
+	if err != nil {
+		return ""
+	}
+	reads, err := readingOf(e, path.Join(e.Dir, src.Path))
+	if err != nil {
+		return ""
+	}
+	sum, err := code.DigestOf(reads, src.Watch...)
+	if err != nil {
+		return ""
+	}
+	return sum
 }
 
 // sealed reports whether the machines carry the source's commit under the same config, so that its

@@ -14,8 +14,10 @@ import (
 // Syncer turns a config tree into catalog entries and jobs. It is safe for concurrent use.
 type Syncer struct {
 	Source *source.Client
-	// Catalog, Sweeper, Index and Jobs are the queue's.
+	// Catalog, Links, Graves, Sweeper, Index and Jobs are the queue's.
 	Catalog Catalog
+	Links   Links
+	Graves  Graves
 	Sweeper Sweeper
 	Index   Index
 	Jobs    Jobs
@@ -34,6 +36,23 @@ type Catalog interface {
 	WriteEntries(ctx context.Context, tree job.Config, gen int64, entries []catalog.Entry) ([]queue.Conflict, error)
 	// SwitchGeneration makes a generation the current one, unless a newer sync has been there.
 	SwitchGeneration(ctx context.Context, s queue.Switch) (bool, error)
+}
+
+// Links leads pushes of other repositories to the trees that include them. Each call may be repeated.
+type Links interface {
+	// WriteIncludes adds what a tree includes to a generation that nobody reads before the switch.
+	WriteIncludes(ctx context.Context, tree job.Config, gen int64, list []catalog.Include) error
+	// Saw notes what the tree was when a sync of it was done to its end; Seen gives that back, with the generation that
+	// it belongs to.
+	Saw(ctx context.Context, s queue.Switch, sight string) (bool, error)
+	Seen(ctx context.Context, treeID string) (string, int64, error)
+}
+
+// Graves remembers apps that their trees stopped naming.
+type Graves interface {
+	MarkGone(ctx context.Context, tree job.Config, list []queue.Gone) error
+	// Tombstones gives those that no tree names now.
+	Tombstones(ctx context.Context, treeID string) ([]queue.Tombstone, error)
 }
 
 // Sweeper tidies up after syncs.

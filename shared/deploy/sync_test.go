@@ -52,11 +52,17 @@ type store interface {
 type everything interface {
 	deploy.Index
 	deploy.Sweeper
+	memory
+}
+
+type memory interface {
+	deploy.Links
+	deploy.Graves
 }
 
 func (d *desk) syncer(s store) *deploy.Syncer {
 	return &deploy.Syncer{
-		Source: d.Source(), Catalog: s, Sweeper: s, Index: s, Jobs: s,
+		Source: d.Source(), Catalog: s, Links: s, Graves: s, Sweeper: s, Index: s, Jobs: s,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -1,9 +1,6 @@
 package deploy
 
 import (
-	"cmp"
-	"fmt"
-	"path"
 	"slices"
 	"time"
 
@@ -15,7 +12,7 @@ import (
 )
 
 // entryOf gives what the catalog keeps of an app.
-func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) catalog.Entry {
+func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sums Digests) catalog.Entry {
 	src := catalog.Source{}
 	if s := e.App.Source; s.Type == "git" {
 		src = catalog.Source{Repo: withoutLogin(s.Repo), Path: s.Path, Ref: fullRef(s.Ref), Commit: s.Ref.Commit, Semver: s.Ref.Semver, Watch: s.Watch}
@@ -25,10 +22,34 @@ func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sum string) ca
 	}
 	sync := e.App.Sync
 	return catalog.Entry{
-		App: e.App.Name, Org: e.App.Org, Network: e.App.Network.Name, Config: tree, Dir: e.Dir, Commit: at.Hash, Digest: sum, Source: src,
-		Auto: sync.Auto == nil || *sync.Auto, Prune: isTrue(sync.Prune), SelfHeal: isTrue(sync.SelfHeal), Retry: retryOf(sync.Retry),
+		App: e.App.Name, Org: e.App.Org, Network: e.App.Network.Name, Config: tree, Dir: e.Dir,
+		Commit: at.Hash, Digest: sums.Config, SourceDigest: sums.Source, Source: src,
+		Auto: sync.Auto == nil || *sync.Auto, Prune: isTrue(sync.Prune), Pruning: pruningOf(sync), SelfHeal: isTrue(sync.SelfHeal),
+		Retry: retryOf(sync.Retry), Notify: noticesOf(e.App.Notify),
 		Image: e.App.ImageRef(), Policy: catalog.ImagePolicy(e.App.Source.Policy), Copy: e.App.Source.Copy, DependsOn: sorted(e.App.DependsOn), EnvSecrets: secret.EnvOf(e.App), Looks: looksOf(e.App),
 	}
+}
+
+func pruningOf(s manifest.Sync) catalog.Pruning {
+	var p catalog.Pruning
+	if !isTrue(s.Prune) {
+		return p
+	}
+	p.Max, p.Percent = s.PruneLimit()
+	if s.PruneGrace != nil {
+		if p.GraceMS = time.Duration(*s.PruneGrace).Milliseconds(); p.GraceMS == 0 {
+			p.GraceMS = -1
+		}
+	}
+	return p
+}
+
+func noticesOf(list []manifest.Notify) []catalog.Notify {
+	var out []catalog.Notify
+	for _, n := range list {
+		out = append(out, catalog.Notify{To: n.To, On: n.On})
+	}
+	return out
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }
@@ -58,46 +79,4 @@ func looksOf(app *manifest.App) catalog.Looks {
 // sorted gives each of the texts once, and nil for none.
 func sorted(list []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(list)))
-}
-
-// needsOf gives what the apps of a reading depend on.
-func needsOf(apps []manifest.Entry) catalog.Needs {
-	needs := catalog.Needs{}
-	for _, e := range apps {
-		needs[e.App.Name] = e.App.DependsOn
-	}
-	return needs
-}
-
-// holdBack finds the apps whose dependency is refused in this reading: they are kept in the catalog, but
-// not deployed before that one is mended.
-func (r *reading) holdBack() {
-	bad := map[string]bool{}
-	for _, p := range r.problems {
-		bad[p.App] = p.App != ""
-	}
-	for _, app := range r.needs.Order() {
-		for _, other := range r.needs[app] {
-			if r.fresh[app] && !bad[app] && bad[other] {
-				bad[app], r.held[app] = true, true
-				r.refused = append(r.refused, fmt.Sprintf("app %s is not deployed: %s, which it depends on, is refused", app, other))
-			}
-		}
-	}
-}
-
-// carryOver keeps the old entries of apps that could not be read, and gives those that the tree no
-// longer names. When something may hide apps, nothing is concluded from an app's absence.
-func (r *reading) carryOver(old []catalog.Entry) (gone []catalog.Entry) {
-	for _, e := range old {
-		switch {
-		case r.fresh[e.App]:
-		case r.unread || slices.ContainsFunc(r.problems, func(p manifest.Problem) bool { return p.App == e.App || path.Dir(p.File) == path.Clean(e.Dir) }):
-			r.entries = append(r.entries, e)
-		default:
-			gone = append(gone, e)
-		}
-	}
-	slices.SortFunc(r.entries, func(a, b catalog.Entry) int { return cmp.Compare(a.App, b.App) })
-	return gone
 }

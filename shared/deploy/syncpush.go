@@ -9,49 +9,32 @@ import (
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
-	"github.com/gigurra/flycd/shared/source"
 )
 
-// write writes the entries as a new generation and switches the tree to it. It reports false when
-// a newer sync has been there.
-func (s *Syncer) write(ctx context.Context, req Request, at source.Commit, entries []catalog.Entry) (bool, []queue.Conflict, error) {
-	j := req.Job
-	if err := s.Sweeper.DropGenerations(ctx, j.Config); err != nil {
-		return false, nil, err
-	}
-	gen, err := s.Catalog.BeginGeneration(ctx, j.Config)
-	if err != nil {
-		return false, nil, err
-	}
-	conflicts, err := s.Catalog.WriteEntries(ctx, j.Config, gen, entries)
-	if err != nil {
-		return false, nil, err
-	}
-	switched, err := s.Catalog.SwitchGeneration(ctx, queue.Switch{Config: j.Config, Generation: gen, Commit: at.Hash, Order: j.Order, Fence: req.Fence})
-	return switched, conflicts, err
-}
-
-// pushChanged pushes a deploy job for every app whose config is neither the deployed nor the wished
+// pushApps pushes a deploy job for every app whose config is neither the deployed nor the wished
 // one.
-func (s *Syncer) pushChanged(ctx context.Context, j job.Job, at source.Commit, r reading) ([]job.ID, error) {
-	states, err := s.statesOf(ctx, r.entries)
+func (r *syncRun) pushApps(ctx context.Context) error {
+	states, err := r.statesOf(ctx, r.entries)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	j, at := r.req.Job, r.at
 	var jobs []job.Job
 	for _, e := range r.entries {
 		if !r.fresh[e.App] || r.held[e.App] || !e.Auto && !j.Force {
 			continue
 		}
 		half := job.Half{
-			Side: job.ConfigSide, Repo: j.Config.Repo, Ref: at.Ref, Default: j.Config.Ref == "", Commit: at.Hash, Digest: e.Digest,
+			Side: job.ConfigSide, Repo: j.Config.Repo, Ref: at.Ref, Default: j.Config.Ref == "", Commit: at.Hash, Digest: halfDigest(e),
 		}
-		if changed(states, e.App, half) || j.Force {
+		if changed(states, e, half) || j.Force {
 			jobs = append(jobs, child(j, e, half))
 		}
 	}
-	return s.push(ctx, inOrder(jobs, r.entries))
+	r.res.Jobs, err = r.push(ctx, inOrder(jobs, r.entries))
+	return err
 }
 
 // inOrder puts the jobs of apps behind those of the apps that they depend on: pushed in several chunks, a
@@ -79,12 +62,15 @@ func (s *Syncer) statesOf(ctx context.Context, entries []catalog.Entry) (map[str
 // changed reports whether the app is neither deployed with the half's digest nor wished to be. One
 // that is about to be destroyed is always deployed again, and so is one that is about to be deployed with
 // nobody knows what.
-func changed(states map[string]queue.AppState, app string, half job.Half) bool {
-	st := states[app]
+func changed(states map[string]queue.AppState, e catalog.Entry, half job.Half) bool {
+	st := states[e.App]
 	if st.PendingKind == job.Destroy || st.ActiveKind == job.Destroy {
 		return true
 	}
 	deployed, wished, open := st.ConfigDigest, st.WantConfigDigest, st.ConfigOpen
+	if e.SourceDigest != "" {
+		deployed = treeDigest(st.ConfigDigest, st.SourceDigest)
+	}
 	if half.Side == job.SourceSide {
 		deployed, wished, open = st.SourceDigest, st.WantSourceDigest, st.SourceOpen
 	}
@@ -93,6 +79,18 @@ func changed(states map[string]queue.AppState, app string, half job.Half) bool {
 	}
 	return open || half.Digest == "" || half.Digest != wished
 }
+
+// halfDigest is the digest that the config half has for an app: of its manifest, and of its source where that lies
+// in the tree as well.
+func halfDigest(e catalog.Entry) string {
+	if e.SourceDigest == "" {
+		return e.Digest
+	}
+	return treeDigest(e.Digest, e.SourceDigest)
+}
+
+// treeDigest is the digest of a manifest and of the source beside it.
+func treeDigest(config, source string) string { return digest("tree", config, source) }
 
 // child makes the job that a sync wants done for an app. The same sync of the same commit makes the same
 // job. What a person's sync wants, the person wants.
@@ -130,27 +128,9 @@ func (s *Syncer) push(ctx context.Context, jobs []job.Job) ([]job.ID, error) {
 	return ids, nil
 }
 
-// prune pushes a destroy job for the apps that asked for it and that a complete reading no longer
-// found. The job itself looks again.
-func (s *Syncer) prune(ctx context.Context, j job.Job, at source.Commit, gone []catalog.Entry) ([]job.ID, error) {
-	var jobs []job.Job
-	for _, e := range gone {
-		if e.Prune {
-			d := child(j, e, job.Half{})
-			d.ID, d.Kind, d.Force = job.ChildID(j.ID, job.Destroy, e.App, at.Hash), job.Destroy, false
-			jobs = append(jobs, d)
-		}
-	}
-	return s.push(ctx, jobs)
-}
-
 // finish words the result.
-func (r reading) finish(res job.Result, gone []catalog.Entry) job.Result {
-	for _, e := range gone {
-		if !e.Prune {
-			res.Warnings = append(res.Warnings, "app "+e.App+" is no longer named by the tree; it was left running (sync.prune is not set)")
-		}
-	}
+func (r *syncRun) finish() job.Result {
+	res := r.res
 	res.Outcome = job.Unchanged
 	if len(res.Jobs) > 0 {
 		res.Outcome = job.Updated
@@ -161,6 +141,7 @@ func (r reading) finish(res job.Result, gone []catalog.Entry) job.Result {
 	}
 	if len(lines) > 0 {
 		res.Outcome = job.Rejected
+		res.Refused = slices.ContainsFunc(r.problems, func(p manifest.Problem) bool { return p.Refused })
 		res.Detail = fmt.Sprintf("%d apps were read and go on; the rest is refused:\n%s", len(r.fresh), strings.Join(lines, "\n"))
 	}
 	return res

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
-	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -20,50 +19,98 @@ func (s *Syncer) Sync(ctx context.Context, req Request) (job.Result, error) {
 	if req.Job.Config.Repo == "" {
 		return s.fanOut(ctx, req)
 	}
-	at, err := s.commit(ctx, req)
-	if err != nil {
-		return job.Result{}, err
+	run := &syncRun{Syncer: s, req: req}
+	for _, step := range []func(context.Context) error{run.resolve, run.known, run.compare, run.replace, run.pushApps, run.pruneApps, run.remember} {
+		if err := step(ctx); err != nil || run.res.Outcome != "" {
+			return run.res, err
+		}
 	}
-	res := job.Result{ConfigCommit: at.Hash}
-	r, err := s.read(ctx, req.Job.Config, at)
+	return run.finish(), nil
+}
+
+// syncRun is one sync of a config tree on its way. Each step fills in what it found; one that sets the result's
+// outcome ends it.
+type syncRun struct {
+	*Syncer
+	req Request
+	res job.Result
+	// resolve
+	at source.Commit
+	// compare
+	reading
+	old, gone []catalog.Entry
+	// gen is the generation that replace made the current one.
+	gen int64
+	// open reports that something is left for the next sync to do: apps that are to be pruned.
+	open bool
+}
+
+// tree is what is synced.
+func (r *syncRun) tree() job.Config { return r.req.Job.Config }
+
+// resolve decides at which commit the tree is read, and places that in the order of pushes.
+func (r *syncRun) resolve(ctx context.Context) error {
+	at, err := r.commit(ctx, r.req)
 	if err != nil {
-		return res, err
+		return err
 	}
-	old, err := s.Index.Entries(ctx, req.Job.Config.ID())
-	if err != nil {
-		return res, err
-	}
-	gone := r.carryOver(old)
-	res.Warnings = append(res.Warnings, r.warnings...)
-	j := req.Job
-	if req.ConfigOrder != (job.Order{}) {
+	r.at, r.res.ConfigCommit = at, at.Hash
+	if r.req.ConfigOrder != (job.Order{}) {
 		// the half that was read may be newer than the job
-		j.Order = req.ConfigOrder
+		r.req.Job.Order = r.req.ConfigOrder
 	}
-	j.Order = orderOf(j.Order, at.Hash)
-	req.Job = j
-	switched, conflicts, err := s.write(ctx, req, at, r.entries)
+	r.req.Job.Order = orderOf(r.req.Job.Order, at.Hash)
+	return nil
+}
+
+// compare reads the tree and finds out what differs from the catalog: apps that are gone, moved, or have another
+// name.
+func (r *syncRun) compare(ctx context.Context) (err error) {
+	if r.reading, err = r.read(ctx, r.req, r.at); err != nil {
+		return err
+	}
+	if r.old, err = r.Index.Entries(ctx, r.tree().ID()); err != nil {
+		return err
+	}
+	r.gone = r.carryOver(r.old)
+	r.res.Warnings = append(r.res.Warnings, r.warnings...)
+	r.res.Changes = movesOf(r.old, r.entries, r.gone)
+	return nil
+}
+
+// replace writes down what is gone, and then makes what was read the current generation of the tree, unless a newer
+// sync has been there. Whoever dies between the two has marked apps that the tree still names, which means nothing.
+func (r *syncRun) replace(ctx context.Context) error {
+	if err := r.markGone(ctx); err != nil {
+		return err
+	}
+	if err := r.Sweeper.DropGenerations(ctx, r.tree()); err != nil {
+		return err
+	}
+	var err error
+	if r.gen, err = r.Catalog.BeginGeneration(ctx, r.tree()); err != nil {
+		return err
+	}
+	conflicts, err := r.Catalog.WriteEntries(ctx, r.tree(), r.gen, r.entries)
 	if err != nil {
-		return res, err
+		return err
 	}
-	if !switched {
-		res.Outcome, res.Detail = job.Superseded, "a newer sync of "+req.Job.Config.ID()+" has been there"
-		return res, nil
+	if err := r.Links.WriteIncludes(ctx, r.tree(), r.gen, r.includes); err != nil {
+		return err
+	}
+	switched, err := r.Catalog.SwitchGeneration(ctx, r.switchTo(r.gen))
+	switch {
+	case err != nil:
+		return err
+	case !switched:
+		r.res.Outcome, r.res.Detail = job.Superseded, "a newer sync of "+r.tree().ID()+" has been there"
+		return nil
 	}
 	for _, c := range conflicts {
 		r.refused = append(r.refused, fmt.Sprintf("app %s belongs to the config tree %s: it stays there until that tree no longer names it", c.App, c.Config))
 		delete(r.fresh, c.App)
 	}
-	res.Jobs, err = s.pushChanged(ctx, j, at, r)
-	if err != nil {
-		return res, err
-	}
-	pruned, err := s.prune(ctx, j, at, gone)
-	if err != nil {
-		return res, err
-	}
-	res.Jobs = append(res.Jobs, pruned...)
-	return r.finish(res, gone), nil
+	return nil
 }
 
 // orderOf gives the order of what was read at a commit. Where the forge was asked for the head, that is not
@@ -76,61 +123,20 @@ func orderOf(o job.Order, read string) job.Order {
 }
 
 // commit decides where the tree is read: the half that is wished, else the job's own, else ls-remote. A
-// wished half without a commit says that only the forge knows which of two pushes is the newer one.
+// wished half without a commit says that only the forge knows which of two pushes is the newer one, and one of
+// another repository that the tree includes says nothing of the tree's own.
 func (s *Syncer) commit(ctx context.Context, req Request) (source.Commit, error) {
-	half := req.Config
-	if half == nil {
-		half = &req.Job.Half
-	}
-	if half.Commit != "" && half.Side == job.ConfigSide && sameConfig(req.Job.Config, *half) {
+	half := wishedHalf(req)
+	if half.Commit != "" && half.Side == job.ConfigSide && sameConfig(req.Job.Config, half) {
 		return source.Commit{Hash: half.Commit, Ref: half.Ref}, nil
 	}
 	return resolveTree(ctx, s.Source, req.Job.Config)
 }
 
-// reading is what a sync found in a tree.
-type reading struct {
-	entries []catalog.Entry
-	// fresh are the apps that were read, held those of them that must not be deployed now.
-	fresh, held map[string]bool
-	// needs are the dependencies of the apps that were read.
-	needs    catalog.Needs
-	problems manifest.Problems
-	refused  []string
-	warnings []string
-	unread   bool
-}
-
-// read fetches the tree and makes entries of its apps.
-func (s *Syncer) read(ctx context.Context, tree job.Config, at source.Commit) (reading, error) {
-	ts := &trees{client: s.Source}
-	defer func() { _ = ts.Close() }()
-	read, problems, err := ts.read(ctx, tree, at, s.Manifest)
-	if err != nil {
-		return reading{}, err
+// wishedHalf is the half that is wished, else the job's own.
+func wishedHalf(req Request) job.Half {
+	if req.Config != nil {
+		return *req.Config
 	}
-	if len(read.Apps) == 0 && len(problems) > 0 {
-		return reading{}, job.Reject(problems)
-	}
-	r := reading{
-		fresh: map[string]bool{}, held: map[string]bool{}, needs: needsOf(read.Apps),
-		problems: problems, unread: problems.HideApps() || len(read.Unread) > 0,
-	}
-	for _, p := range read.Warnings {
-		r.warnings = append(r.warnings, p.String())
-	}
-	for _, e := range read.Apps {
-		sum, err := ConfigDigest(e)
-		if err == nil {
-			_, err = parseWindows(e.App.Sync.Windows)
-		}
-		if err != nil {
-			r.problems = append(r.problems, manifest.Problem{Repo: e.Repo, File: e.File, App: e.App.Name, Text: err.Error()})
-			continue
-		}
-		r.entries = append(r.entries, entryOf(e, tree, at, sum))
-		r.fresh[e.App.Name] = true
-	}
-	r.holdBack()
-	return r, nil
+	return req.Job.Half
 }

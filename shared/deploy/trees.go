@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
@@ -23,6 +24,12 @@ type trees struct {
 	open   []*source.Tree
 	// lent are trees of a Folder: somebody else closes them.
 	lent []*source.Tree
+	// pin is a push to a repository that a project may point to: the commit that it names is the one that is read.
+	pin job.Half
+	// commits are those at which projects' repositories were read.
+	commits map[catalog.Include]string
+	// sight is what the reading depended on.
+	sight sight
 	// broken is the first error of a project's repository that may pass.
 	broken error
 }
@@ -48,6 +55,9 @@ func (t *trees) read(ctx context.Context, tree job.Config, at source.Commit, opt
 	if err != nil && !errors.As(err, &problems) {
 		return manifest.Tree{}, nil, job.Reject(fmt.Errorf("read config tree %s: %w", tree.ID(), err))
 	}
+	if !isFolder(tree.Repo) {
+		t.sight = t.look(root, tree, read)
+	}
 	// what may pass is no mistake of the project's
 	return read, problems, errors.Join(interrupted(ctx), t.broken)
 }
@@ -65,7 +75,7 @@ func (t *trees) project(ctx context.Context, repo string, ref manifest.Ref) (fs.
 	if len(t.open) > mostRepos {
 		return nil, job.Rejectf("the tree points to more than %d repositories", mostRepos)
 	}
-	at, err := t.client.Resolve(ctx, repo, ref)
+	at, err := t.commitOf(ctx, repo, ref)
 	if err != nil {
 		return nil, t.note(err)
 	}
@@ -73,7 +83,21 @@ func (t *trees) project(ctx context.Context, repo string, ref manifest.Ref) (fs.
 	if err != nil {
 		return nil, t.note(err)
 	}
+	if t.commits == nil {
+		t.commits = map[catalog.Include]string{}
+	}
+	t.commits[catalog.Include{Repo: withoutLogin(repo), Ref: fullRef(ref)}] = at.Hash
 	return tree.FS()
+}
+
+// commitOf is what a push said of the repository at that ref, else what the forge says.
+func (t *trees) commitOf(ctx context.Context, repo string, ref manifest.Ref) (source.Commit, error) {
+	p := t.pin
+	same := p.Commit != "" && p.Side == job.ConfigSide && job.RepoKey(p.Repo) == job.RepoKey(repo) && ref.Commit == "" && ref.Semver == ""
+	if same && (ref == (manifest.Ref{}) && p.Default || fullRef(ref) != "" && shortRef(fullRef(ref)) == shortRef(p.Ref)) {
+		return source.Commit{Hash: p.Commit, Ref: p.Ref}, nil
+	}
+	return t.client.Resolve(ctx, repo, ref)
 }
 
 func (t *trees) note(err error) error {

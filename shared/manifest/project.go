@@ -79,6 +79,9 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 
 // visitAt visits the folder, or the one manifest, that a project's source names.
 func (r *reader) visitAt(w walk, f manifestFile, dir string) {
+	if w.repo == r.root {
+		r.tree.Folders = append(r.tree.Folders, dir)
+	}
 	before := len(r.problems)
 	target, ok := r.start(w, dir)
 	if !ok {

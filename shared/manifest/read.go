@@ -76,6 +76,8 @@ type RepoRef struct {
 type Tree struct {
 	// Apps are in the order of the walk, which is the same on every machine.
 	Apps []Entry
+	// Folders are the further folders of the repository that was read in which projects had the walk begin, sorted.
+	Folders []string
 	// Repos are the repositories that the tree needs, in a stable order.
 	Repos []RepoRef
 	// Unread are the repositories that Options.Repos could not be asked for.

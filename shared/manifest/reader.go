@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"reflect"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 )
@@ -102,6 +103,8 @@ func (r *reader) read(name string) (Tree, error) {
 	r.dropClashes()
 	r.disown()
 	r.checkOrder()
+	slices.Sort(r.tree.Folders)
+	r.tree.Folders = slices.Compact(r.tree.Folders)
 	if len(r.problems) == 0 {
 		return r.tree, nil
 	}

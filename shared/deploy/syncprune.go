@@ -1,0 +1,126 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
+)
+
+// markGone writes down the apps that the switch will drop from the catalog, so that nobody forgets them who dies after
+// it. A reading that may have missed apps has none.
+func (r *syncRun) markGone(ctx context.Context) error {
+	var list []queue.Gone
+	for _, e := range r.gone {
+		g := queue.Gone{Entry: e, Commit: r.at.Hash}
+		for _, other := range r.entries {
+			if r.fresh[other.App] && renamedTo(other, []catalog.Entry{e}) != "" {
+				g.Renamed = other.App
+			}
+		}
+		list = append(list, g)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return r.Graves.MarkGone(ctx, r.tree(), list)
+}
+
+// pruneApps pushes a destroy job for apps that the tree stopped naming and that asked for it, at most as many as their
+// rule lets one sync destroy, the longest gone first. Each waits for its grace, and looks again before it destroys
+// anything. A reading that may have missed apps prunes none.
+func (r *syncRun) pruneApps(ctx context.Context) error {
+	stones, err := r.Graves.Tombstones(ctx, r.tree().ID())
+	if err != nil {
+		return err
+	}
+	stones = slices.DeleteFunc(stones, func(t queue.Tombstone) bool { return !t.Gone.IsZero() })
+	if len(stones) == 0 {
+		return nil
+	}
+	if r.unread {
+		r.res.Warnings = append(r.res.Warnings, "nothing is pruned: what could not be read may name further apps")
+		return nil
+	}
+	r.open = slices.ContainsFunc(stones, func(t queue.Tombstone) bool { return t.Entry.Prune })
+	slices.SortFunc(stones, func(a, b queue.Tombstone) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.App, b.App))
+	})
+	jobs := r.destroys(stones)
+	ids, err := r.push(ctx, jobs)
+	r.res.Jobs = append(r.res.Jobs, ids...)
+	return err
+}
+
+// destroys makes the jobs. One that this very sync pushed when it ran before counts as one of its own again.
+func (r *syncRun) destroys(stones []queue.Tombstone) []job.Job {
+	var jobs []job.Job
+	left := mostPruned(stones, len(r.entries)+len(stones))
+	over := 0
+	for _, t := range stones {
+		d := r.destroyOf(t)
+		switch {
+		case !t.Entry.Prune:
+			r.warn("app %s is no longer named by the tree; it was left running (sync.prune is not set)", t.App)
+		case t.Underway() && t.Job != d.ID:
+		case t.Outcome == job.Rejected && t.Job != d.ID:
+			r.warn("app %s is no longer named by the tree, and was not pruned: %s; `flycd prune --confirm %s` destroys it all the same", t.App, cmp.Or(t.Detail, "it was refused"), t.App)
+		case left == 0:
+			over++
+		default:
+			left--
+			jobs = append(jobs, d)
+		}
+	}
+	if over > 0 {
+		r.warn("%d more apps are no longer named by the tree: one sync prunes no more than sync.prune_max lets it (%d without it); the next sync goes on", over, catalog.DefaultMax)
+	}
+	return jobs
+}
+
+// destroyOf is the job that destroys an app: not before its grace is over.
+func (r *syncRun) destroyOf(t queue.Tombstone) job.Job {
+	e := t.Entry
+	e.App, e.Config = t.App, r.tree()
+	d := child(r.req.Job, e, job.Half{})
+	d.ID, d.Kind, d.Force = job.ChildID(r.req.Job.ID, job.Destroy, t.App, r.at.Hash), job.Destroy, false
+	d.DelayMS = max(graceOf(e.Pruning)-time.Since(t.Since), 0).Milliseconds()
+	return d
+}
+
+// mostPruned is how many apps one sync may destroy: the strictest rule of those that are to go counts.
+func mostPruned(stones []queue.Tombstone, all int) int {
+	most := -1
+	for _, t := range stones {
+		if !t.Entry.Prune {
+			continue
+		}
+		n := t.Entry.Pruning.Max
+		if p := t.Entry.Pruning.Percent; p > 0 {
+			n = max(all*p/100, 1)
+		}
+		if n = cmp.Or(n, catalog.DefaultMax); most < 0 || n < most {
+			most = n
+		}
+	}
+	return max(most, 0)
+}
+
+func graceOf(p catalog.Pruning) time.Duration {
+	switch {
+	case p.GraceMS < 0:
+		return 0
+	case p.GraceMS == 0:
+		return catalog.DefaultGrace
+	}
+	return time.Duration(p.GraceMS) * time.Millisecond
+}
+
+func (r *syncRun) warn(format string, args ...any) {
+	r.res.Warnings = append(r.res.Warnings, fmt.Sprintf(format, args...))
+}
