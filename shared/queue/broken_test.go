@@ -172,7 +172,7 @@ func TestBrokenScriptIsNoticed(t *testing.T) {
 		laws[l.Name] = l
 	}
 	embedded := queuetest.Embedded(t)
-	for _, m := range slices.Concat(mutations(), outboxMutations()) {
+	for _, m := range slices.Concat(mutations(), outboxMutations(), moveMutations()) {
 		t.Run(m.script+"/"+m.law, func(t *testing.T) {
 			law, ok := laws[m.law]
 			if !ok {

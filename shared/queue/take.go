@@ -40,7 +40,7 @@ func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		reply, err := q.run(ctx, "take.lua", most, q.Times.Start.Milliseconds(), q.Times.Run.Milliseconds(),
-			takeEntries, rand.Text(), n, q.Times.Needed.Milliseconds(), q.Times.keep(), q.seal()).Slice()
+			takeEntries, rand.Text(), n, q.Times.Needed.Milliseconds(), q.Times.keep(), q.seal(), q.Times.Held.Milliseconds()).Slice()
 		if err != nil {
 			return nil, fmt.Errorf("take jobs: %w", err)
 		}
@@ -120,7 +120,8 @@ const dueLimit = 100
 // Take after it. Safe to repeat and to run in several places at once.
 func (q *Queue) Due(ctx context.Context) (DueReport, error) {
 	start := time.Now()
-	reply, err := q.run(ctx, "due.lua", dueLimit, q.Times.Lost, q.Times.Backoff.Milliseconds(), q.Times.keep()).Int64Slice()
+	reply, err := q.run(ctx, "due.lua", dueLimit, q.Times.Lost, q.Times.Backoff.Milliseconds(), q.Times.keep(),
+		q.Times.Held.Milliseconds()).Int64Slice()
 	if err != nil {
 		return DueReport{}, fmt.Errorf("run due pass: %w", err)
 	}

@@ -25,6 +25,8 @@ type Times struct {
 	// Needed is how long a deploy waits for an app that it depends on, that was never deployed and that has
 	// no job.
 	Needed time.Duration
+	// Held is how long a job that a suspension holds back stays unseen by due passes. Resume ends it at once.
+	Held time.Duration
 	// Generation is how long an unfinished generation of a config tree claims its apps.
 	Generation time.Duration
 	// Turn is how long a turn at building an image stands after its last renewal; it is renewed three times as
@@ -49,6 +51,7 @@ func DefaultTimes() Times {
 		Unlaunch:   2 * time.Second,
 		Keep:       96 * time.Hour,
 		Needed:     10 * time.Minute,
+		Held:       24 * time.Hour,
 		Generation: time.Hour,
 		Turn:       30 * time.Second,
 		Failed:     3,

@@ -3,7 +3,7 @@
 --
 -- Returns  a sentence for each rule that is broken.
 
-local found = {}
+local found, at = {}, now()
 local function broken(id, what) found[#found + 1] = id .. ': ' .. what end
 
 local ended = {
@@ -30,6 +30,12 @@ local function check(id)
     if redis.call('SISMEMBER', P .. 'waits:' .. j.waits, id) == 0 then broken(id, 'waits for ' .. j.waits .. ', which does not know') end
     if j.state ~= 'delayed' and j.state ~= 'failed' and j.state ~= 'rejected' then broken(id, 'is ' .. j.state .. ' and waits for ' .. j.waits) end
   end
+  if j.suspended ~= '' then
+    if redis.call('SISMEMBER', P .. 'suspended:' .. j.suspended, id) == 0 then broken(id, 'is held back by ' .. j.suspended .. ', which does not know') end
+    if j.state ~= 'delayed' then broken(id, 'is ' .. j.state .. ' and held back by ' .. j.suspended) end
+  end
+  if j.state == 'waiting' and j.floor > at then broken(id, 'waits before its time') end
+  if (s[1] or s[2]) and redis.call('TTL', P .. j.subject) >= 0 then broken(id, 'has a subject with a TTL: ' .. j.subject) end
   if j.state == 'parked' and not s[1] then broken(id, 'is parked behind nothing') end
   if j.state == 'waiting' and s[1] then broken(id, 'waits although ' .. s[1] .. ' is active') end
   if (redis.call('TTL', P .. 'job:' .. id) > 0) ~= (ended[j.state] or false) then broken(id, 'is ' .. j.state .. ', its TTL differs') end
@@ -42,16 +48,18 @@ repeat
   for _, key in ipairs(reply[2]) do check(string.sub(key, #P + 5)) end
 until cursor == '0'
 
-repeat
-  local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. 'waits:*', 'COUNT', 1000)
-  cursor = reply[1]
-  for _, key in ipairs(reply[2]) do
-    for _, id in ipairs(redis.call('SMEMBERS', key)) do
-      local j = load(id)
-      if j and P .. 'waits:' .. j.waits ~= key then broken(id, 'is in ' .. key .. ' and waits for ' .. j.waits) end
+for _, why in ipairs({ 'waits', 'suspended' }) do
+  repeat
+    local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. why .. ':*', 'COUNT', 1000)
+    cursor = reply[1]
+    for _, key in ipairs(reply[2]) do
+      for _, id in ipairs(redis.call('SMEMBERS', key)) do
+        local j = load(id)
+        if j and P .. why .. ':' .. j[why] ~= key then broken(id, 'is in ' .. key .. ' and its ' .. why .. ' is ' .. j[why]) end
+      end
     end
-  end
-until cursor == '0'
+  until cursor == '0'
+end
 
 for _, stream in ipairs({ 'jobs', 'jobs:low' }) do
   for _, e in ipairs(redis.call('XRANGE', P .. stream, '-', '+')) do

@@ -18,7 +18,7 @@ local again = j.state == 'claimed' and j.machine == ARGV[3]
 if j.attempt ~= tonumber(ARGV[2]) or not (again or j.state == 'launching') then return { 0, j.state } end
 if not again then
   local seal = redis.call('HMGET', P .. 'job:' .. j.id, 'sealed', 'granted')
-  if seal[1] == '1' and seal[2] ~= ARGV[3] then return { 0, 'sealed' } end
+  if seal[1] == '1' and (seal[2] == '' or seal[2] ~= ARGV[3]) then return { 0, 'sealed' } end
 end
 local at = now()
 local key, s = P .. 'job:' .. j.id, P .. j.subject

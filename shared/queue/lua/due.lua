@@ -5,6 +5,7 @@
 -- ARGV[2]  most lost attempts
 -- ARGV[3]  first backoff in milliseconds
 -- ARGV[4]  seconds that an ended job is kept
+-- ARGV[5]  milliseconds until a job that is held back by a suspension is looked at again
 -- Returns  {lapsed, released, reclaimed, more 0|1, ms until something is due or -1, active}
 
 local at, limit = now(), tonumber(ARGV[1])
@@ -34,7 +35,7 @@ local function release()
     if not j or j.state ~= 'delayed' then
       redis.call('ZREM', P .. 'delayed', id)
     elseif j.suspended ~= '' and redis.call('HEXISTS', P .. 'suspended', j.suspended) == 1 then
-      redis.call('ZADD', P .. 'delayed', text(at + 86400000), id)
+      redis.call('ZADD', P .. 'delayed', text(at + tonumber(ARGV[5])), id)
     else
       again(j)
     end

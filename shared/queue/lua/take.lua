@@ -9,6 +9,7 @@
 -- ARGV[7]  milliseconds that a deploy waits for an app that was never deployed and has no job
 -- ARGV[8]  seconds that an ended job is kept
 -- ARGV[9]  1: only the machine that Grant lets in may claim what is handed out
+-- ARGV[10] milliseconds until a job that is held back by a suspension is looked at again
 -- Returns  {stopped 0|1, then per job: id, JSON, attempt, ms to the start deadline, ms to the run
 --          deadline}; stopped is 1 when ARGV[4] entries were looked at and there may be more.
 --
@@ -177,7 +178,7 @@ end
 -- longest wait until that is looked at again.
 local function suspend(j, subject)
   j.entry = ''
-  delay(j, AT + 86400000)
+  delay(j, AT + tonumber(ARGV[10]))
   redis.call('HSET', P .. 'job:' .. j.id, 'suspended', subject, 'detail', subject .. ' is suspended: run `flycd resume ' .. subject .. '`')
   redis.call('SADD', P .. 'suspended:' .. subject, j.id)
 end

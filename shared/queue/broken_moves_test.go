@@ -1,0 +1,73 @@
+package queue_test
+
+// moveMutations are those of suspensions, delays, grants, tombstones, includes and plans of pull requests.
+func moveMutations() []mutation {
+	return []mutation{
+		// A freeze would not hold, or never end.
+		{"take.lua", "if subject then", "if false then", "SuspendedAppWaits"},
+		{"take.lua", "j.kind == 'plan' or j.hand ~= ''", "j.hand ~= ''", "SuspendedTreeHoldsItsSyncsAndItsApps"},
+		{"take.lua", "j.kind == 'plan' or j.hand ~= ''", "j.kind == 'plan'", "PersonsJobPassesASuspension"},
+		{"take.lua", "redis.call('HEXISTS', P .. 'suspended', name) == 1", "false", "SuspendedAppWaits"},
+		{"take.lua", "redis.call('HEXISTS', P .. 'suspended', config) == 1", "false", "SuspendedTreeHoldsItsSyncsAndItsApps"},
+		{"take.lua", "redis.call('SADD', P .. 'suspended:' .. subject, j.id)", "", "SuspendedAppWaits"},
+		{"take.lua", "      drop(e)\n      return suspend", "      return suspend", "SuspendedAppWaits"},
+		{"suspend.lua", "string.match(redis.call('HGET', P .. 'suspended', ARGV[1]) or '', '^(%d+) ') or", "", "SuspensionsAreListed"},
+		{"suspend.lua", "since .. ' ' .. ARGV[2]", "redis.call('HGET', P .. 'suspended', ARGV[1]) or since .. ' ' .. ARGV[2]", "SuspensionsAreListed"},
+		{"resume.lua", "redis.call('HDEL', P .. 'suspended', ARGV[1])", "", "SuspendedAppWaits"},
+		{"resume.lua", "    again(j)", "", "SuspendedAppWaits"},
+		{"resume.lua", "out[1] = redis.call('EXISTS', key)", "", "ManyAreResumed"},
+		{"due.lua", "elseif j.suspended ~= ''", "elseif false", "SuspensionLastsUntilItIsEnded"},
+		{"push.lua", "if j.hand ~= '' then redis.call('HSET', key, 'hand', 1) end", "", "PersonsJobPassesASuspension"},
+		{"push.lua", "redis.call('HSET', P .. 'job:' .. by, 'hand', 1)", "", "LatePersonsJobLetsTheNewerOnePass"},
+		{"push.lua", "n.suspended ~= ''", "false", "LatePersonsJobLetsTheNewerOnePass"},
+		{"common.lua", "redis.call('HSET', P .. 'job:' .. by, 'hand', 1)", "", "GivenBackPersonsJobHandsOn"},
+		{"common.lua", "redis.call('HSET', P .. 'job:' .. by, 'hand', 1)", "", "NewerPushTakesNothingFromAPerson"},
+		{"common.lua", "if j.waits ~= '' or j.suspended ~= ''", "if j.waits ~= ''", "SuspendedAppWaits"},
+		{"common.lua", "if holder(j.subject) then park(j) else enqueue(j) end", "enqueue(j)", "ResumedJobParksWhileAPersonDeploys"},
+		{"common.lua", "{ 'waits', 'suspended' }", "{ 'waits' }", "HeldJobIsCancelled"},
+		// An app would be destroyed before its grace is over.
+		{"push.lua", "elseif j.delay > 0 then", "elseif false then", "DelayedPushWaitsForItsTime"},
+		{"push.lua", "if j.delay > 0 then redis.call('HSET', key, 'floor'", "if false then redis.call('HSET', key, 'floor'", "DelayOutlastsABusyApp"},
+		{"common.lua", "if j.floor > 0 and j.floor > now() then", "if false then", "DelayOutlastsABusyApp"},
+		{"common.lua", "j.floor > now()", "true", "DelayedPushWaitsForItsTime"},
+		// A machine that knows a job's id would get its token, or its claim.
+		{"claim.lua", "seal[1] == '1'", "false", "SealedLaunchIsForTheGrantedMachine"},
+		{"claim.lua", "seal[2] == '' or", "", "SealedLaunchIsForTheGrantedMachine"},
+		{"claim.lua", "or seal[2] ~= ARGV[3]", "", "SealedLaunchIsForTheGrantedMachine"},
+		{"take.lua", "'sealed', ARGV[9]", "'sealed', ''", "SealedLaunchIsForTheGrantedMachine"},
+		{"take.lua", "'sealed', ARGV[9]", "'sealed', '1'", "UnsealedLaunchNeedsNoGrant"},
+		{"take.lua", ", 'granted', ''", "", "GrantIsForItsAttempt"},
+		{"grant.lua", "granted ~= '' and granted ~= ARGV[3]", "false", "SealedLaunchIsForTheGrantedMachine"},
+		{"grant.lua", "j.attempt ~= tonumber(ARGV[2])", "false", "GrantIsForItsAttempt"},
+		{"grant.lua", "if j.state ~= 'launching' and not", "if false and not", "SealedLaunchIsForTheGrantedMachine"},
+		{"grant.lua", "(j.state == 'claimed' and j.machine == ARGV[3])", "false", "SealedLaunchIsForTheGrantedMachine"},
+		{"grant.lua", "left <= 0", "false", "GrantEndsWithItsAttempt"},
+		{"grant.lua", "redis.call('HSET', P .. 'job:' .. j.id, 'granted', ARGV[3])", "", "SealedLaunchIsForTheGrantedMachine"},
+		{"grant.lua", "if config == '' then", "if false then", "GrantSeesTheCatalog"},
+		// What a tree stopped naming would be forgotten, or an app that is named be taken for gone.
+		{"gone.lua", "if entry == '' or config == ARGV[1] then", "if true then", "AppOfAnotherTreeIsNotMarked"},
+		{"gone.lua", "if entry ~= '' or", "if true or", "MarkIsKeptWhenItIsMadeAgain"},
+		{"gone.lua", "redis.call('DEL', key)", "", "AppThatGoesAgainHasANewTombstone"},
+		{"gone.lua", "redis.call('SADD', P .. 'tombstones:' .. ARGV[1], ARGV[i])", "", "DroppedAppHasATombstone"},
+		{"tombstones.lua", "elseif entry == '' then", "else", "DroppedAppHasATombstone"},
+		{"tombstones.lua", "or generation ~= m[2] then", "then", "MarkWithoutASwitchCountsForNothing"},
+		{"tombstones.lua", "config ~= m[1] or generation ~= m[2]", "true", "DroppedAppHasATombstone"},
+		{"tombstones.lua", "    redis.call('DEL', t)", "", "NamedAppHasNoTombstone"},
+		{"tombstones.lua", "if m[1] ~= ARGV[1] then", "if false then", "TombstoneIsOfTheLastTree"},
+		{"destroyed.lua", "redis.call('HSETNX', key, 'gone', text(now())) == 1", "false", "DestroyByOthersIsNoted"},
+		{"push.lua", "dig(j)", "", "TombstoneKnowsItsDestroy"},
+		{"enter.lua", "dig({", "tostring({", "DestroyByOthersIsNoted"},
+		{"common.lua", "redis.call('HDEL', key, 'outcome', 'detail')", "", "DestroyThatFailedLeavesTheApp"},
+		{"common.lua", "redis.call('HGET', key, 'job') ~= j.id", "false", "DestroyThatFailedLeavesTheApp"},
+		{"common.lua", "if outcome == 'updated' or outcome == 'unchanged' then", "if true then", "DestroyThatFailedLeavesTheApp"},
+		{"common.lua", "if outcome == 'updated' or outcome == 'unchanged' then", "if outcome == 'updated' then", "DestroyThatFailedLeavesTheApp"},
+		// A push to an included repository would reach no tree, or one that includes it no more.
+		{"includes.lua", "for r = 1, refs do", "for r = 2, refs do", "IncludedRepositoryLeadsToTheTree"},
+		{"routes.lua", "(not generation or live(generation, id))", "true", "IncludesGoWithTheirGeneration"},
+		{"routes.lua", "      seen[id] = true", "      seen[reply[f]] = true", "TreeIsRoutedOnce"},
+		// A pull request's plan would see nothing of its tree.
+		{"claim.lua", "pull and P .. 'config:' .. pull", "false", "PlanOfAPullRequestStandsInNobodysWay"},
+		{"common.lua", "if not s[1] and not s[2] then", "if true then", "PullRequestIsPlanned"},
+		{"push.lua", "if j.kind == 'plan' then redis.call('PERSIST', s) end", "", "PullRequestIsPlanned"},
+	}
+}
