@@ -77,6 +77,15 @@ func (c *Client) Org(ctx context.Context, slug string) (Org, error) {
 	return said.Organization.org(), nil
 }
 
+const nearestQuery = `query NearestRegion { nearestRegion { code } }`
+
+// Nearest gives the region that is nearest to this machine.
+func (c *Client) Nearest(ctx context.Context) (string, error) {
+	var said struct{ NearestRegion struct{ Code string } }
+	err := c.look(ctx, func(ctx context.Context) error { return c.rest.query(ctx, nearestQuery, map[string]any{}, &said) })
+	return said.NearestRegion.Code, c.explain(ctx, "find the nearest region", err)
+}
+
 // App finds an app by its name. An app that does not exist is no error; a name that belongs to somebody else is a
 // rejection that wraps ErrRefused.
 func (c *Client) App(ctx context.Context, name string) (AccountApp, bool, error) {
@@ -144,12 +153,21 @@ func (c *Client) SecretNames(ctx context.Context, app string) (map[string]string
 }
 
 // PutSecrets sets some of the app's secrets in one call, and leaves the others. Machines get them with their next
-// creation or update. No error tells a value. It may be repeated.
-func (c *Client) PutSecrets(ctx context.Context, app string, values map[string]manifest.Secret) error {
-	return c.account(ctx, app, func(ch *Change) error {
+// creation or update. It gives what SecretNames does, afterwards. No error tells a value. It may be repeated.
+func (c *Client) PutSecrets(ctx context.Context, app string, values map[string]manifest.Secret) (digests map[string]string, err error) {
+	err = c.account(ctx, app, func(ch *Change) error {
 		ch.Provide(values)
-		return ch.setSecrets(ctx, plan.SetSecrets{App: app, Set: slices.Sorted(maps.Keys(values))})
+		if err := ch.setSecrets(ctx, plan.SetSecrets{App: app, Set: slices.Sorted(maps.Keys(values))}); err != nil {
+			return err
+		}
+		list, err := c.secretsOf(ctx, app)
+		digests = map[string]string{}
+		for _, s := range ch.knownSecrets(observedSecrets(list)) { // the list may trail behind
+			digests[s.Name] = s.Digest
+		}
+		return err
 	})
+	return digests, err
 }
 
 // account makes a change that is about no machine, and so without leases.

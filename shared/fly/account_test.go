@@ -23,7 +23,11 @@ func accountWrites() []accountWrite {
 	return []accountWrite{
 		{"app", func(ctx context.Context, c *Client) error { return c.EnsureApp(ctx, testApp, accountOrg) }},
 		{"secrets", func(ctx context.Context, c *Client) error {
-			return c.PutSecrets(ctx, testApp, map[string]manifest.Secret{"FLYCD_NEXT_TOKEN": manifest.NewSecret("open-sesame")})
+			digests, err := c.PutSecrets(ctx, testApp, map[string]manifest.Secret{"FLYCD_NEXT_TOKEN": manifest.NewSecret("open-sesame")})
+			if err == nil && digests["FLYCD_NEXT_TOKEN"] == "" {
+				err = errors.New("the digest of what was set is not told")
+			}
+			return err
 		}},
 		{"redis", func(ctx context.Context, c *Client) error { return c.EnsureRedis(ctx, accountOrg, "shop-redis", "ams") }},
 		{"remove redis", func(ctx context.Context, c *Client) error { return c.RemoveRedis(ctx, accountOrg, "shop-redis") }},
@@ -117,11 +121,11 @@ func TestTokensAreMintedForWhatTheyAreForAndEndWhenRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, scope := range []TokenScope{{Org: accountOrg, App: testApp}, {Org: accountOrg}} {
-		text, ends, err := c.MintToken(t.Context(), NewToken{TokenScope: scope, Name: "flycd", Lasts: 48 * time.Hour})
+		text, made, err := c.MintToken(t.Context(), NewToken{TokenScope: scope, Name: "flycd", Lasts: 48 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if left := time.Until(ends); left < 47*time.Hour || left > 48*time.Hour {
+		if left := time.Until(made.Expires); left < 47*time.Hour || left > 48*time.Hour {
 			t.Errorf("the token for %s lasts %s", scope, left)
 		}
 		holder := w.client(t, func(o *Options) { o.Token = text.Reveal() })
@@ -135,7 +139,10 @@ func TestTokensAreMintedForWhatTheyAreForAndEndWhenRevoked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mine := slices.DeleteFunc(list, func(i TokenInfo) bool { return i.Name != "flycd" })
+		mine := slices.DeleteFunc(list, func(i TokenInfo) bool { return i.ID != made.ID })
+		if len(mine) != 1 || mine[0].Name != "flycd" {
+			t.Errorf("tokens of %s: %v", scope, mine)
+		}
 		for _, info := range mine {
 			if err := errors.Join(c.RevokeToken(t.Context(), info), c.RevokeToken(t.Context(), info)); err != nil {
 				t.Fatal(err)

@@ -42,16 +42,16 @@ type graphToken struct {
 
 const tokenMutation = `mutation CreateLimitedAccessToken($name: String!, $organizationId: ID!, $profile: String!, $profileParams: JSON, $expiry: String!) {
 	createLimitedAccessToken(input: {name: $name, organizationId: $organizationId, profile: $profile, profileParams: $profileParams, expiry: $expiry}) {
-		limitedAccessToken { tokenHeader }
+		limitedAccessToken { id name tokenHeader }
 	}
 }`
 
-// MintToken makes a deploy token, and tells it and when it ends. An answer that is lost loses the token, and it is
+// MintToken makes a deploy token, and tells it and what lists call it. An answer that is lost loses the token, and it is
 // asked for again: whoever wants to leave none behind revokes the others of its name (Tokens, RevokeToken).
-func (c *Client) MintToken(ctx context.Context, t NewToken) (token manifest.Secret, expires time.Time, err error) {
+func (c *Client) MintToken(ctx context.Context, t NewToken) (token manifest.Secret, info TokenInfo, err error) {
 	org, err := c.Org(ctx, t.Org)
 	if err != nil {
-		return manifest.Secret{}, time.Time{}, err
+		return manifest.Secret{}, TokenInfo{}, err
 	}
 	vars := map[string]any{
 		"name": t.Name, "organizationId": org.ID, "profile": "deploy_organization", "profileParams": map[string]any{},
@@ -61,19 +61,20 @@ func (c *Client) MintToken(ctx context.Context, t NewToken) (token manifest.Secr
 		vars["profile"], vars["profileParams"] = "deploy", map[string]any{"app_id": t.App}
 	}
 	var said struct {
-		CreateLimitedAccessToken struct{ LimitedAccessToken struct{ TokenHeader string } }
+		CreateLimitedAccessToken struct{ LimitedAccessToken struct{ ID, Name, TokenHeader string } }
 	}
 	asked := c.options.Now()
 	err = c.resend(ctx, func(ctx context.Context) error { return c.rest.mutate(ctx, tokenMutation, vars, &said) })
 	if err != nil {
-		return manifest.Secret{}, time.Time{}, c.explain(ctx, fmt.Sprintf("make a token for %s", t.TokenScope), err)
+		return manifest.Secret{}, TokenInfo{}, c.explain(ctx, fmt.Sprintf("make a token for %s", t.TokenScope), err)
 	}
-	text := said.CreateLimitedAccessToken.LimitedAccessToken.TokenHeader
+	made := said.CreateLimitedAccessToken.LimitedAccessToken
+	text := made.TokenHeader
 	if text == "" {
-		return manifest.Secret{}, time.Time{}, &problem{fmt.Sprintf("make a token for %s: Fly answered without one; try again", t.TokenScope), nil}
+		return manifest.Secret{}, TokenInfo{}, &problem{fmt.Sprintf("make a token for %s: Fly answered without one; try again", t.TokenScope), nil}
 	}
 	c.secrets.add(text, strings.TrimPrefix(text, "FlyV1 "))
-	return manifest.NewSecret(text), asked.Add(t.Lasts), nil
+	return manifest.NewSecret(text), TokenInfo{ID: made.ID, Name: made.Name, Expires: asked.Add(t.Lasts)}, nil
 }
 
 const tokenList = `{ limitedAccessTokens { nodes { id name expiresAt revokedAt } } }`
