@@ -1,7 +1,10 @@
 package assemble_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"os"
 	"os/exec"
@@ -81,6 +84,10 @@ func TestDispatchersImageIsTheBinaryAndItsAuthorities(t *testing.T) {
 		t.Error(err)
 	}
 	inside(t, root, "FLYCD_WEBHOOK_SECRET", "/dispatcher", "--help")
+	text, err := os.ReadFile(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt"))
+	if n := bytes.Count(text, []byte("BEGIN CERTIFICATE")); err != nil || n < 100 || !x509.NewCertPool().AppendCertsFromPEM(text) {
+		t.Errorf("%d authorities, %v", n, err)
+	}
 }
 
 func TestCompileTellsWhatTheCompilerSays(t *testing.T) {
@@ -129,4 +136,144 @@ func TestCompilerSeesNoSecretOfOurs(t *testing.T) {
 	if strings.Contains(string(seen), "secret") {
 		t.Errorf("the compiler is given %s", seen)
 	}
+}
+
+// released makes a module proxy of a folder, which has one version of FlyCD: a dispatcher that says hello.
+func released(t *testing.T, version string) {
+	t.Helper()
+	module := "github.com/gigurra/flycd"
+	dir := filepath.Join(t.TempDir(), module, "@v")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	gomod := "module " + module + "\n\ngo 1.24\n"
+	var packed bytes.Buffer
+	zipped := zip.NewWriter(&packed)
+	for name, text := range map[string]string{
+		"go.mod": gomod, "cmd/dispatcher/main.go": "package main\n\nfunc main() { println(\"FLYCD_WEBHOOK_SECRET of a release\") }\n",
+	} {
+		w, err := zipped.Create(module + "@" + version + "/" + name)
+		if err == nil {
+			_, err = w.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := zipped.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"list": version + "\n", version + ".info": `{"Version":"` + version + `"}`, version + ".mod": gomod, version + ".zip": packed.String(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("GOPROXY", "file://"+strings.TrimSuffix(dir, module+"/@v"))
+	t.Setenv("GOSUMDB", "off")
+	t.Setenv("GOMODCACHE", t.TempDir())
+	t.Setenv("GOFLAGS", "-modcacherw")
+}
+
+func TestReleasedVersionIsFetchedAndCompiled(t *testing.T) {
+	released(t, "v1.98.7")
+	made, err := assemble.Own{Version: "v1.98.7", Keep: t.TempDir()}.Dispatcher(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := image.Registry{}.Push(t.Context(), made, imagetest.Registry(t, "")+"/flycd-dispatcher:v1.98.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, _ := unpacked(t, ref)
+	inside(t, root, "FLYCD_WEBHOOK_SECRET of a release", "/dispatcher")
+	_, err = assemble.Own{Version: "v1.98.8", Keep: t.TempDir()}.Dispatcher(t.Context())
+	imagetest.WantRetry(t, err, "fetch github.com/gigurra/flycd@v1.98.8", "go get")
+	_, err = assemble.Own{Keep: t.TempDir()}.Dispatcher(t.Context())
+	imagetest.WantRetry(t, err, "neither a checkout of FlyCD nor a version is known")
+}
+
+func TestRunnersImageHasItsProgramsBesideIt(t *testing.T) {
+	imagetest.Need(t, "docker-registry", "buildctl", "runc", "sops")
+	made, without, err := assemble.Own{Dir: checkout(t), Keep: t.TempDir()}.Runner(t.Context())
+	if err != nil || len(without) != 0 {
+		t.Fatalf("without %v, %v", without, err)
+	}
+	ref, err := image.Registry{}.Push(t.Context(), made, imagetest.Registry(t, "")+"/flycd-runner:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, paths := unpacked(t, ref)
+	programs := []string{"/runner", "/usr/bin/buildctl", "/usr/bin/buildkitd", "/usr/bin/runc", "/usr/bin/sops"}
+	if diff := cmp.Diff(slices.Concat([]string{"/etc/ssl/certs/ca-certificates.crt"}, programs), paths); diff != "" {
+		t.Errorf("files:\n%s", diff)
+	}
+	for _, p := range programs {
+		if err := assemble.Static(filepath.Join(root, p)); err != nil {
+			t.Error(err)
+		}
+	}
+	version := strings.TrimPrefix(image.Recipe, "buildkit ")
+	inside(t, root, "FLYCD_JOB", "/runner", "--help")
+	inside(t, root, version, "/usr/bin/buildkitd", "--version")
+	inside(t, root, version, "/usr/bin/buildctl", "--version")
+	inside(t, root, "runc version", "/usr/bin/runc", "--version")
+	inside(t, root, "sops", "/usr/bin/sops", "--version", "--disable-version-check")
+	config, err := imagetest.Image(t, ref.String()).ConfigFile()
+	if err != nil || config.Config.WorkingDir != "/tmp" || !slices.Contains(config.Config.Env, "PATH=/usr/bin") {
+		t.Errorf("config %+v %v", config.Config, err)
+	}
+}
+
+// Without a runc, or what compiles one, there is no BuildKit either: then the runner says that it cannot build.
+func TestImageWithoutRuncSaysWhatItLacks(t *testing.T) {
+	imagetest.Need(t, "docker-registry", "sops")
+	bin := t.TempDir()
+	for _, program := range []string{"go", "sops"} {
+		at, err := exec.LookPath(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(at, filepath.Join(bin, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin)
+	// a runc that is not static is none
+	if err := os.WriteFile(filepath.Join(bin, "runc"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	made, without, err := assemble.Own{Dir: checkout(t), Keep: t.TempDir()}.Runner(t.Context())
+	if err != nil || len(without) != 1 {
+		t.Fatalf("without %v, %v", without, err)
+	}
+	imagetest.WantSays(t, "without", without[0], "runc, and so builds", "Install gcc, pkg-config and libseccomp-dev", "the program gcc is not installed")
+	t.Setenv("PATH", "/usr/bin:/bin")
+	ref, err := image.Registry{}.Push(t.Context(), made, imagetest.Registry(t, "")+"/flycd-runner:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, paths := unpacked(t, ref)
+	if diff := cmp.Diff([]string{"/etc/ssl/certs/ca-certificates.crt", "/runner", "/usr/bin/sops"}, paths); diff != "" {
+		t.Errorf("files:\n%s", diff)
+	}
+}
+
+func TestProgramsAreInTheVersionsOfTheDockerfile(t *testing.T) {
+	dir := checkout(t)
+	dockerfile, err := os.ReadFile(filepath.Join(dir, "Dockerfile.runner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/moby/buildkit").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(kit)), "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imagetest.WantSays(t, "Dockerfile.runner", string(dockerfile), "cmd/sops@"+assemble.SopsVersion+"\n", "moby/buildkit:"+strings.TrimPrefix(image.Recipe, "buildkit ")+"\n")
+	imagetest.WantSays(t, "BuildKit's Dockerfile", string(theirs), "ARG RUNC_VERSION="+assemble.RuncVersion+"\n")
 }

@@ -1,0 +1,7 @@
+package assemble
+
+// The versions, for the test that compares them.
+const (
+	SopsVersion = sopsVersion
+	RuncVersion = runcVersion
+)
