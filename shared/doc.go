@@ -37,11 +37,12 @@
 //	forge           Client, Post      set up webhooks; report to commits, pulls, chats      GitHub's API, HTTP
 //	forge/forgesim  Server            simulate GitHub                                       -
 //	deploy          Deployer, Syncer  the corridor; a config tree into entries and jobs   through the above
+//	install         Installer, Plan   install, mend, upgrade and remove FlyCD itself      through the above
 //
 // # Rules
 //
 // Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt report secret probe
-// source image queue fly launch identity < image/buildkit forge deploy < dispatcher runner < cmd. Each client library has
+// source image queue fly launch identity < image/buildkit forge deploy < install < dispatcher runner < cmd. Each client library has
 // one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
 // image/buildkit, netlink and nftables image/sandbox, go-github dispatcher and forge). The dispatcher's binary
 // links neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a slow

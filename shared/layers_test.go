@@ -20,6 +20,7 @@ var layers = [][]string{
 	{"shared/adopt", "shared/report", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/identity", "shared/fly/flysim"},
 	{"shared/queue/queuetest", "shared/image/imagetest", "shared/image/buildkit", "shared/image/assemble", "shared/deploy", "shared/forge", "shared/forge/forgesim"},
 	{"shared/deploy/deploytest"},
+	{"shared/install"},
 	{"dispatcher", "runner"},
 	{"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
 }
