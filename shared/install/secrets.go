@@ -21,15 +21,17 @@ const (
 )
 
 // The secrets that the installation makes.
+//
+//nolint:gosec // names of secrets
 const (
 	secretRedis    = "REDIS_URL"
-	secretHook     = "FLYCD_WEBHOOK_SECRET"   //nolint:gosec // a name
-	secretHook2    = "FLYCD_WEBHOOK_SECRET_2" //nolint:gosec // a name
-	secretNext     = "FLYCD_NEXT_TOKEN"       //nolint:gosec // a name
+	secretHook     = "FLYCD_WEBHOOK_SECRET"
+	secretHook2    = "FLYCD_WEBHOOK_SECRET_2"
+	secretNext     = "FLYCD_NEXT_TOKEN"
 	secretDispatch = "FLYCD_DISPATCH_TOKENS"
 	secretLaunch   = "FLY_API_TOKEN"
 	secretMint     = "FLYCD_MINT_TOKEN"
-	secretDigest   = "FLYCD_DIGEST_KEY" //nolint:gosec // a name
+	secretDigest   = "FLYCD_DIGEST_KEY"
 )
 
 type nameSet []string
