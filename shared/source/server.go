@@ -24,19 +24,21 @@ import (
 
 const maxRequestBytes = 8 << 20
 
-// Server serves the bare repositories below Dir over git's smart HTTP, read only, without any git
-// program: a repository Dir/name.git is at /name.git (or /name). It serves full fetches: go-git's
-// server knows neither shallow clones nor single commits. It is for loopback, in local mode and in
-// tests, and asks for no credential.
+// Server serves the bare repositories below Dir over git's smart HTTP, without any git program: a
+// repository Dir/name.git is at /name.git (or /name). It serves full fetches: go-git's server knows
+// neither shallow clones nor single commits. It is for loopback, in local mode and in tests, and asks
+// for no credential.
 type Server struct {
 	// Dir holds the repositories.
 	Dir string
+	// Write takes pushes too.
+	Write bool
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, action := "", ""
-	for _, suffix := range []string{"/info/refs", "/git-upload-pack"} {
+	for _, suffix := range []string{"/info/refs", "/git-upload-pack", "/git-receive-pack"} {
 		if n, ok := strings.CutSuffix(r.URL.Path, suffix); ok {
 			name, action = n, suffix
 		}
@@ -52,6 +54,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-cache")
 	switch {
+	case isReceive(action, r) && s.Write && r.Method == http.MethodGet:
+		err = offer(w, store)
+	case isReceive(action, r) && s.Write && r.Method == http.MethodPost:
+		err = receive(w, r, store)
 	case action == "/info/refs" && r.Method == http.MethodGet && r.URL.Query().Get("service") == transport.UploadPackServiceName:
 		err = serveRefs(w, r, store)
 	case action == "/git-upload-pack" && r.Method == http.MethodPost:

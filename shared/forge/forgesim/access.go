@@ -83,7 +83,7 @@ func bearer(r *http.Request) string {
 			return "?"
 		}
 		user, password, _ := strings.Cut(string(text), ":")
-		if password == "" || password == "x-oauth-basic" {
+		if password == "" || password == "x-oauth-basic" { //nolint:gosec // GitHub's word for no password
 			return user
 		}
 		return password

@@ -97,18 +97,47 @@ func (s *Server) send(h *hook, d *delivery) *delivery {
 	}
 	path := "/" + h.repo.full() + "/" + d.event
 	s.flying++
-	go func() {
-		begun := time.Now()
-		got := s.post(d, path, body)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		d.took, d.code, d.status, d.answer, d.response = time.Since(begun), got.code, got.status, got.body, got.header
-		h.answered(d)
-		close(d.landed)
-		s.flying--
-		s.idle.Broadcast()
-	}()
+	s.outgoing = append(s.outgoing, flight{h, d, path, body})
+	s.idle.Broadcast()
 	return d
+}
+
+// flight is a delivery on its way.
+type flight struct {
+	hook *hook
+	*delivery
+	path string
+	body []byte
+}
+
+// carry sends what is to go out, each beside the others, until the server is closed.
+func (s *Server) carry(ctx context.Context) {
+	defer s.wg.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for _, f := range s.outgoing {
+			go s.fly(ctx, f)
+		}
+		s.outgoing = nil
+		if s.closed {
+			return
+		}
+		s.idle.Wait()
+	}
+}
+
+// fly sends a delivery once and notes what came of it.
+func (s *Server) fly(ctx context.Context, f flight) {
+	begun := time.Now()
+	got := s.post(ctx, f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.took, f.code, f.status, f.answer, f.response = time.Since(begun), got.code, got.status, got.body, got.header
+	f.hook.answered(f.delivery)
+	close(f.landed)
+	s.flying--
+	s.idle.Broadcast()
 }
 
 // answered notes how the last delivery ended, in the words that GitHub shows.
@@ -130,19 +159,10 @@ type got struct {
 }
 
 // post sends a delivery once, as its fault allows. It holds no lock.
-func (s *Server) post(d *delivery, path string, body []byte) got {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.HookTimeout)
+func (s *Server) post(ctx context.Context, f flight) got {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.HookTimeout)
 	defer cancel()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-s.done:
-			cancel()
-		case <-stop:
-		}
-	}()
-	do, hit := s.strike(struck{hookMethod, path, path, body})
+	do, hit := s.strike(struck{hookMethod, f.path, f.path, f.body})
 	if hit {
 		s.pause(do, ctx.Done())
 	}
@@ -152,20 +172,20 @@ func (s *Server) post(d *delivery, path string, body []byte) got {
 	if do.Drop == "before" {
 		return got{status: "failed to connect to host"}
 	}
-	out := s.request(ctx, d, body)
-	s.opts.Log.InfoContext(ctx, "delivered", "event", d.event, "guid", d.guid, "code", out.code)
+	out := s.request(ctx, f)
+	s.opts.Log.InfoContext(ctx, "delivered", "event", f.event, "guid", f.guid, "code", out.code)
 	if do.Drop == "after" {
 		return got{status: "timed out"}
 	}
 	return out
 }
 
-func (s *Server) request(ctx context.Context, d *delivery, body []byte) got {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
+func (s *Server) request(ctx context.Context, f flight) got {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(f.body))
 	if err != nil {
 		return got{status: err.Error()}
 	}
-	for k, v := range d.request {
+	for k, v := range f.request {
 		req.Header.Set(k, v)
 	}
 	resp, err := s.opts.HTTP.RoundTrip(req)

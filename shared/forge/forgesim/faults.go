@@ -2,7 +2,6 @@ package forgesim
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -212,27 +211,5 @@ func (s *Server) pause(do Effect, gone <-chan struct{}) {
 	case <-time.After(time.Duration(do.DelayMS) * time.Millisecond):
 	case <-gone:
 	case <-s.done:
-	}
-}
-
-// become replaces the answer.
-func (b *buffer) become(do Effect) {
-	b.header, b.status = http.Header{"Content-Type": {"application/json; charset=utf-8"}}, do.Status
-	if do.Status == http.StatusTooManyRequests {
-		b.header.Set("Retry-After", "1")
-	}
-	for k, v := range do.Header {
-		b.header.Set(k, v)
-	}
-	b.body.Reset()
-	var text string
-	switch {
-	case len(do.Body) == 0:
-		raw, _ := json.Marshal(obj{"message": cmp.Or(http.StatusText(do.Status), "fault")}) // strings always marshal
-		b.body.Write(raw)
-	case do.Body[0] == '"' && json.Unmarshal(do.Body, &text) == nil:
-		b.body.WriteString(text)
-	default:
-		b.body.Write(do.Body)
 	}
 }

@@ -276,32 +276,3 @@ func write(w http.ResponseWriter, a answer) {
 	w.WriteHeader(a.status)
 	_, _ = w.Write(text) // a client that is gone cannot be told
 }
-
-// buffer holds an answer until it is known whether it may leave.
-type buffer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newBuffer() *buffer { return &buffer{header: http.Header{}, status: http.StatusOK} }
-
-// Header is for http.ResponseWriter.
-func (b *buffer) Header() http.Header { return b.header }
-
-// WriteHeader is for http.ResponseWriter.
-func (b *buffer) WriteHeader(status int) { b.status = status }
-
-// Write is for http.ResponseWriter.
-func (b *buffer) Write(p []byte) (int, error) { return b.body.Write(p) }
-
-func (b *buffer) flush(w http.ResponseWriter) {
-	for k, v := range b.header {
-		w.Header()[k] = v
-	}
-	if b.status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
-	}
-	w.WriteHeader(b.status)
-	_, _ = w.Write(b.body.Bytes()) // a client that is gone cannot be told
-}

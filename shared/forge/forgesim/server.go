@@ -36,12 +36,15 @@ type Server struct {
 	servers  []closer
 	ssh      sshInfo
 
-	// flying deliveries are announced by idle when they have landed.
-	flying int
-	idle   *sync.Cond
-	pushes sync.Mutex
-	done   chan struct{}
-	wg     sync.WaitGroup
+	// outgoing deliveries are sent by carry; idle tells of new ones and of those that have landed, until none is
+	// flying.
+	outgoing []flight
+	flying   int
+	idle     *sync.Cond
+	cancel   context.CancelFunc
+	pushes   sync.Mutex
+	done     chan struct{}
+	wg       sync.WaitGroup
 }
 
 type closer interface{ Close() error }
@@ -67,8 +70,12 @@ func New(opts Options) (*Server, error) {
 		}
 	}
 	s.idle = sync.NewCond(&s.mu)
-	s.git = &source.Server{Dir: s.opts.Dir}
+	s.git = &source.Server{Dir: s.opts.Dir, Write: true}
 	s.mux, s.ctl = s.routes(), s.controls()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.wg.Add(1)
+	go s.carry(ctx)
 	return s, nil
 }
 
@@ -109,6 +116,8 @@ func (s *Server) Close() error {
 	servers := s.servers
 	if !again {
 		close(s.done)
+		s.cancel()
+		s.idle.Broadcast()
 	}
 	s.mu.Unlock()
 	var errs []error

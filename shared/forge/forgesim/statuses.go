@@ -116,10 +116,10 @@ func (r *repo) combined(sha string) string {
 		state = "pending"
 	}
 	for _, t := range list {
-		switch {
-		case t.state == "failure" || t.state == "error":
+		switch t.state {
+		case "failure", "error":
 			return "failure"
-		case t.state == "pending":
+		case "pending":
 			state = "pending"
 		}
 	}
