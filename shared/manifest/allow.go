@@ -109,7 +109,7 @@ func compile(of right, text string) (pattern, string) {
 }
 
 func (p *pattern) repo(text string) (err string) {
-	if keyed(text) || keyedImage(text) {
+	if keyed(text) {
 		return keyedText
 	}
 	bare := bareRepo(text)

@@ -141,14 +141,20 @@ func (d *decoder) unknown(p *structPlan, k, val *yaml.Node) {
 		known = append(known, name)
 	}
 	text := "unknown key"
-	if near := nearest(k.Value, known); near != "" {
+	near := nearest(k.Value, known)
+	if near != "" {
 		text += fmt.Sprintf("; did you mean %q?", near)
 	}
-	if d.lenient {
+	if d.lenient && !d.policy(near) {
 		d.warn(k, d.at(k.Value), text)
 		return
 	}
 	d.report(k, d.at(k.Value), text)
+}
+
+// policy reports whether a key is, or may be meant as, part of a policy: leniency must not open what it closes.
+func (d *decoder) policy(near string) bool {
+	return near == "allow" && len(d.path) == 0 || len(d.path) > 0 && d.path[0].name == "allow"
 }
 
 // setPointer reads into a new value; a null leaves nil.

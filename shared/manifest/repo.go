@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -73,11 +74,14 @@ func (r *reader) isSelf(src Source) bool {
 // slash at the end.
 func sameRepo(a, b string) bool { return bareRepo(a) == bareRepo(b) }
 
+// portFirst tells a registry's port from the path of the scp form.
+var portFirst = regexp.MustCompile(`^[0-9]{1,5}/`)
+
 func bareRepo(url string) string {
 	s := strings.ToLower(strings.TrimSpace(url))
 	if _, after, ok := strings.Cut(s, "://"); ok {
 		s = after
-	} else {
+	} else if host, rest, _ := strings.Cut(s, ":"); strings.Contains(host, "@") || !portFirst.MatchString(rest) {
 		s = strings.Replace(s, ":", "/", 1)
 	}
 	if host, rest, ok := strings.Cut(s, "/"); ok {
