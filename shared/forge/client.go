@@ -42,6 +42,7 @@ type Client struct {
 
 	mu    sync.Mutex
 	doors map[string]*github.Client
+	me    string
 	apps  installations
 }
 

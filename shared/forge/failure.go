@@ -88,7 +88,7 @@ func (f *Failure) judge(answer *github.ErrorResponse, now time.Time) {
 		}
 	case http.StatusNotFound:
 		f.Why, f.cause = said+": it is not there, or the token does not see it", ErrDenied
-	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusUnavailableForLegalReasons:
+	case http.StatusBadRequest, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusUnavailableForLegalReasons:
 		f.Why, f.cause = said, job.ErrRejected
 	default:
 		f.Why = said

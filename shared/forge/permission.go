@@ -3,6 +3,7 @@ package forge
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -15,13 +16,13 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (write bool,
 	if err != nil {
 		return false, err
 	}
-	level, _, err := p.api.Repositories.GetPermissionLevel(ctx, p.owner, p.name, user)
-	if err != nil {
+	var level struct{ Permission string }
+	if err := call(ctx, p.api, request{path: "repos/" + p.String() + "/collaborators/" + url.PathEscape(user) + "/permission"}, &level); err != nil {
 		err = c.failure(err, "look up what %s may do in %s", user, p)
 		if status(err) == http.StatusNotFound {
 			return false, nil
 		}
 		return false, err
 	}
-	return level.GetPermission() == "write" || level.GetPermission() == "admin", nil
+	return level.Permission == "write" || level.Permission == "admin", nil
 }
