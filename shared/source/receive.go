@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -48,19 +49,14 @@ func offer(w http.ResponseWriter, store *filesystem.Storage) error {
 
 // receive takes a push: first all objects, then the refs, each in one step and only from where the client saw it.
 func receive(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) error {
-	var body io.Reader = http.MaxBytesReader(w, r.Body, maxPushBytes)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unzipped, err := gzip.NewReader(body)
-		if err != nil {
-			http.Error(w, "the body is no gzip", http.StatusBadRequest)
-			return nil
-		}
-		body = io.LimitReader(unzipped, maxPushBytes)
+	body := bufio.NewReader(http.MaxBytesReader(w, r.Body, maxPushBytes))
+	if begin, err := body.Peek(len(pktline.FlushPkt) + 1); err != nil && bytes.Equal(begin, pktline.FlushPkt) {
+		return nil // git tries a large push with nothing first
 	}
-	req := packp.NewReferenceUpdateRequest()
-	if err := req.Decode(io.NopCloser(body)); err != nil {
+	req, err := pushRequest(body, r.Header.Get("Content-Encoding"))
+	if err != nil {
 		http.Error(w, "the request cannot be read", http.StatusBadRequest)
-		return nil
+		return nil //nolint:nilerr // it was told
 	}
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 	report := packp.NewReportStatus()
@@ -78,6 +74,18 @@ func receive(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) 
 		report.CommandStatuses = append(report.CommandStatuses, &packp.CommandStatus{ReferenceName: cmd.Name, Status: status})
 	}
 	return report.Encode(w)
+}
+
+func pushRequest(body io.Reader, encoding string) (*packp.ReferenceUpdateRequest, error) {
+	if encoding == "gzip" {
+		unzipped, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, err
+		}
+		body = io.LimitReader(unzipped, maxPushBytes)
+	}
+	req := packp.NewReferenceUpdateRequest()
+	return req, req.Decode(io.NopCloser(body))
 }
 
 // unpackPush stores the objects of a push; one that only deletes refs sends none.

@@ -1,6 +1,7 @@
 package forgesim_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"os"
 	"os/exec"
@@ -59,6 +60,14 @@ func TestGitPushesAndTheHooksHear(t *testing.T) {
 	git(t, dir, "tag", "-a", "v1", "-m", "one")
 	git(t, dir, "push", "-q", url, "main", "v1", "main:side")
 	git(t, dir, "push", "-q", url, ":side")
+	noise := make([]byte, 3<<20) // more than git sends at once
+	_, _ = rand.Read(noise)
+	if err := os.WriteFile(filepath.Join(dir, "noise"), noise, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-q", "-m", "large")
+	git(t, dir, "push", "-q", url, "main")
 	git(t, dir, "reset", "-q", "--hard", "HEAD~1")
 	git(t, dir, "commit", "-q", "--allow-empty", "-m", "third")
 	if out, err := tryGit(t, dir, "push", "-q", url, "main"); err == nil || !strings.Contains(out, "rejected") {
@@ -66,8 +75,8 @@ func TestGitPushesAndTheHooksHear(t *testing.T) {
 	}
 	git(t, dir, "push", "-q", "-f", url, "main")
 	s.Wait()
-	if got := len(l.all("push")); got != 6 {
-		t.Errorf("%d push events, want 6: main, main, v1, side, side deleted, main forced", got)
+	if got := len(l.all("push")); got != 7 {
+		t.Errorf("%d push events, want 7: main, main, main, v1, side, side deleted, main forced", got)
 	}
 	head := git(t, dir, "rev-parse", "HEAD")
 	if got := s.State().Repo("acme/web").Refs; len(got) != 2 || got["refs/heads/main"] != head {
