@@ -34,6 +34,8 @@ type Tombstone struct {
 	Renamed string `json:"renamed,omitempty"`
 	// Since is when the tree stopped naming it, by Redis's clock.
 	Since time.Time `json:"since"`
+	// Age is how long that was ago when it was looked up, by the same clock.
+	Age time.Duration `json:"age"`
 	// Job is the newest job that was to destroy the app, where there was one; Outcome is how it ended, empty
 	// until then, and Detail why.
 	Job     job.ID      `json:"job,omitempty"`
@@ -74,8 +76,10 @@ func (q *Queue) Tombstones(ctx context.Context, configID string) ([]Tombstone, e
 		return nil, fmt.Errorf("list what %s stopped naming: %w", configID, err)
 	}
 	var list []Tombstone
-	for i := 0; i+1 < len(reply); i += 2 {
-		list = append(list, tombstone(str(reply[i]), flat(reply[i+1])))
+	for i := 1; i+1 < len(reply); i += 2 {
+		t := tombstone(str(reply[i]), flat(reply[i+1]))
+		t.Age = moment(str(reply[0])).Sub(t.Since)
+		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b Tombstone) int { return strings.Compare(a.App, b.App) })
 	return list, nil

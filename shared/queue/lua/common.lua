@@ -225,9 +225,6 @@ local function shut(j, outcome, at, ttl, by)
   if by == '' then
     tell(j, outcome)
     settle(j.subject, ttl)
-  elseif j.hand ~= '' then
-    -- what a person asked for is done by that one now
-    redis.call('HSET', P .. 'job:' .. by, 'hand', 1)
   end
 end
 
@@ -237,9 +234,16 @@ local function close(j, outcome, at, ttl)
   event(j.id, j.subject, outcome)
 end
 
+-- inherit lets a job count as asked for by a person when it does, in another's place, what a person asked for.
+local function inherit(j, from)
+  if from.hand ~= '' and from.kind == j.kind then j.hand = from.hand end
+end
+
 -- supersede ends a job for a newer one.
 local function supersede(j, by, at, ttl)
-  shut(j, 'superseded', at, ttl, by)
+  shut(j, 'superseded', at, ttl, by.id)
+  inherit(by, j)
+  if by.hand ~= '' then redis.call('HSET', P .. 'job:' .. by.id, 'hand', 1) end
   event(j.id, j.subject, 'superseded')
 end
 
@@ -294,11 +298,11 @@ local function back(j, due, at, ttl)
   local n = id and id ~= j.id and load(id)
   if n and pending(n.state) then
     if outranks(n, j) then
-      supersede(j, n.id, at, ttl)
+      supersede(j, n, at, ttl)
       follow(j.subject)
       return 'superseded'
     end
-    supersede(n, j.id, at, ttl)
+    supersede(n, j, at, ttl)
   end
   redis.call('HSET', s, 'next', j.id, 'next_kind', j.kind)
   if due > at then

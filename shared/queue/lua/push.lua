@@ -13,8 +13,7 @@
 -- A wish without a time, or with one that is a minute ahead of this server's clock, is of the time of its
 -- arrival: a wrong clock must not put off every later push.
 --
--- A job with a delay waits for it even where its subject is busy meanwhile. One that does in another's place what a
--- person asked for counts as asked for by that person.
+-- A job with a delay waits for it even where its subject is busy meanwhile.
 --
 -- Safe to repeat: a known job stays as it is and answers its state.
 
@@ -53,12 +52,13 @@ local function push(j, json, half, unpinned, ttl)
   if n and pending(n.state) then
     if outranks(j, n) then
       shut(n, 'superseded', AT, ttl, j.id)
+      inherit(j, n)
       ousted = n.id
     else
       by = n.id
-      -- what a person asks for is done by that one
-      if j.hand ~= '' then redis.call('HSET', P .. 'job:' .. by, 'hand', 1) end
-      if j.hand ~= '' and n.suspended ~= '' then again(n) end
+      inherit(n, j)
+      if n.hand ~= '' then redis.call('HSET', P .. 'job:' .. by, 'hand', 1) end
+      if n.hand ~= '' and n.suspended ~= '' then again(n) end
     end
   end
   local state, entry = 'waiting', ''

@@ -1,9 +1,9 @@
 -- tombstones lists the apps that a tree stopped naming, and forgets those that are named again.
 --
 -- ARGV[1]  config id
--- Returns  app, and what is known of it as a flat list, for each.
+-- Returns  the time in milliseconds, then for each: app, and what is known of it as a flat list.
 
-local key, out = P .. 'tombstones:' .. ARGV[1], {}
+local key, out = P .. 'tombstones:' .. ARGV[1], { text(now()) }
 for _, app in ipairs(redis.call('SMEMBERS', key)) do
   local t = P .. 'tombstone:' .. app
   local m = redis.call('HMGET', t, 'tree', 'generation', 'job', 'outcome')

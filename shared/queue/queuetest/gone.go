@@ -67,6 +67,7 @@ func droppedAppHasATombstone(w *world) {
 	w.is("commit", t.Commit, "k2")
 	w.is("new name", t.Renamed, "new-web")
 	w.is("since", time.Since(t.Since).Round(time.Hour), time.Duration(0))
+	w.until("it is older", func() bool { return w.tombstones("a", "old web")[1].Age > t.Age })
 	w.is("a job", t.Underway() || t.Job != "", false)
 	w.tombstones("b", "")
 	one, found, err := w.q.Tombstone(w.ctx, "web")

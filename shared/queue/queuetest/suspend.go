@@ -16,6 +16,7 @@ func suspendLaws() []Law {
 		{"PersonsJobPassesASuspension", personsJobPassesASuspension},
 		{"NewerPushTakesNothingFromAPerson", newerPushTakesNothingFromAPerson},
 		{"GivenBackPersonsJobHandsOn", givenBackPersonsJobHandsOn},
+		{"PersonsDestroyLetsNoDeployPass", personsDestroyLetsNoDeployPass},
 		{"LatePersonsJobLetsTheNewerOnePass", latePersonsJobLetsTheNewerOnePass},
 		{"ActiveJobOutlastsASuspension", activeJobOutlastsASuspension},
 		{"SuspensionLastsUntilItIsEnded", suspensionLastsUntilItIsEnded},
@@ -140,6 +141,17 @@ func givenBackPersonsJobHandsOn(w *world) {
 	w.giveBack(c, queue.GiveBack{Failed: true}, false)
 	w.state(hand, "superseded")
 	w.take(a)
+}
+
+func personsDestroyLetsNoDeployPass(w *world) {
+	gone, named := person(job.Destroy, "web", 1000), config("web", "k1", "k2", 2000)
+	gone.Reason = job.ByDispatch
+	w.suspend("web")
+	w.push("waiting", gone)
+	w.push("waiting", named)
+	w.state(gone, "superseded")
+	w.idle()
+	w.held(named, "web")
 }
 
 func latePersonsJobLetsTheNewerOnePass(w *world) {

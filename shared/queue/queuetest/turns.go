@@ -40,6 +40,7 @@ func (w *world) busy(image string) {
 }
 
 func oneHasTheTurn(w *world) {
+	w.q.Times.Turn = 3 * time.Second
 	release := w.builds(w.ctx, built)
 	defer release()
 	w.busy(built)
@@ -62,7 +63,7 @@ func silentHolderLosesItsTurn(w *world) {
 	w.builds(ctx, built)
 	// it is silent from now on, as one that was killed
 	cancel()
-	ctx, cancel = context.WithTimeout(w.ctx, 10*time.Second)
+	ctx, cancel = context.WithTimeout(w.ctx, 5*time.Second)
 	defer cancel()
 	release, _, err := w.q.Turn(ctx, built, "m-2")
 	release()
