@@ -3,7 +3,6 @@ package source
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -77,15 +76,12 @@ func receive(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) 
 }
 
 func pushRequest(body io.Reader, encoding string) (*packp.ReferenceUpdateRequest, error) {
-	if encoding == "gzip" {
-		unzipped, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, err
-		}
-		body = io.LimitReader(unzipped, maxPushBytes)
+	plain, err := unzipped(body, encoding, maxPushBytes)
+	if err != nil {
+		return nil, err
 	}
 	req := packp.NewReferenceUpdateRequest()
-	return req, req.Decode(io.NopCloser(body))
+	return req, req.Decode(io.NopCloser(plain))
 }
 
 // unpackPush stores the objects of a push; one that only deletes refs sends none.

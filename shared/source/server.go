@@ -2,6 +2,7 @@ package source
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,14 +94,39 @@ func sessionOf(store *filesystem.Storage) (transport.UploadPackSession, error) {
 	return server.NewServer(server.MapLoader{ep.String(): store}).NewUploadPackSession(ep, nil)
 }
 
-func serveRefs(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) error {
-	session, err := sessionOf(store)
+// ServeStream serves one fetch of a repository over a connection, as git-upload-pack does for ssh: the refs, then what
+// is asked for. The error is fs.ErrNotExist where there is no such repository.
+func (s *Server) ServeStream(ctx context.Context, name string, conn io.ReadWriter) error {
+	store, err := s.repository(name)
 	if err != nil {
 		return err
 	}
-	refs, err := session.AdvertisedReferencesContext(r.Context())
+	refs, err := advertised(ctx, store)
 	if err != nil {
 		return err
+	}
+	if err := refs.Encode(conn); err != nil {
+		return err
+	}
+	req := packp.NewUploadPackRequest()
+	err = req.Decode(io.LimitReader(conn, maxRequestBytes))
+	if errors.Is(err, io.EOF) || errors.Is(err, packp.ErrEmpty) {
+		return nil // the refs were enough
+	}
+	if err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	return sendPack(ctx, conn, store, req)
+}
+
+func advertised(ctx context.Context, store *filesystem.Storage) (*packp.AdvRefs, error) {
+	session, err := sessionOf(store)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return nil, err
 	}
 	// go-git's server leaves out the commits of annotated tags
 	folder := &folderRepo{store: store}
@@ -109,37 +135,56 @@ func serveRefs(w http.ResponseWriter, r *http.Request, store *filesystem.Storage
 			refs.Peeled[name] = commit
 		}
 	}
+	return refs, nil
+}
+
+func serveRefs(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) error {
+	refs, err := advertised(r.Context(), store)
+	if err != nil {
+		return err
+	}
 	refs.Prefix = [][]byte{[]byte("# service=git-upload-pack"), pktline.Flush}
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 	return refs.Encode(w)
 }
 
 func servePack(w http.ResponseWriter, r *http.Request, store *filesystem.Storage) error {
-	var body io.Reader = http.MaxBytesReader(w, r.Body, maxRequestBytes)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unzipped, err := gzip.NewReader(body)
-		if err != nil {
-			http.Error(w, "the body is no gzip", http.StatusBadRequest)
-			return nil
-		}
-		body = io.LimitReader(unzipped, maxRequestBytes)
-	}
 	req := packp.NewUploadPackRequest()
-	if err := req.Decode(body); err != nil {
-		http.Error(w, "the request cannot be read", http.StatusBadRequest)
-		return nil
+	body, err := unzipped(http.MaxBytesReader(w, r.Body, maxRequestBytes), r.Header.Get("Content-Encoding"), maxRequestBytes)
+	if err == nil {
+		err = req.Decode(body)
 	}
+	if err != nil {
+		http.Error(w, "the request cannot be read", http.StatusBadRequest)
+		return nil //nolint:nilerr // it was told
+	}
+	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+	return sendPack(r.Context(), w, store, req)
+}
+
+// unzipped gives a body as it was before it was compressed, at most limit bytes of it.
+func unzipped(body io.Reader, encoding string, limit int64) (io.Reader, error) {
+	if encoding != "gzip" {
+		return body, nil
+	}
+	in, err := gzip.NewReader(body)
+	if err != nil {
+		return nil, err
+	}
+	return io.LimitReader(in, limit), nil
+}
+
+func sendPack(ctx context.Context, w io.Writer, store *filesystem.Storage, req *packp.UploadPackRequest) error {
 	session, err := sessionOf(store)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 	for _, want := range req.Wants {
 		if _, err := store.EncodedObject(plumbing.AnyObject, want); err != nil {
 			return pktline.NewEncoder(w).Encodef("ERR upload-pack: not our ref %s\n", want)
 		}
 	}
-	resp, err := session.UploadPack(r.Context(), req)
+	resp, err := session.UploadPack(ctx, req)
 	if err != nil {
 		return pktline.NewEncoder(w).EncodeString(fmt.Sprintf("ERR upload-pack: %v\n", err))
 	}
