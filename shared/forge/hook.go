@@ -243,6 +243,9 @@ type Delivery struct {
 	At     time.Time `json:"at,omitzero"`
 }
 
+// landed tells whether it is over, with an answer or without.
+func (d Delivery) landed() bool { return d.Status != 0 || d.Said != "pending" }
+
 // Deliveries lists what the webhook sent last, newest first, at most n of at most a hundred.
 func (c *Client) Deliveries(ctx context.Context, repo string, id int64, n int) ([]Delivery, error) {
 	p, err := c.open(ctx, repo, ForHooks)
@@ -285,7 +288,7 @@ func (c *Client) PingHook(ctx context.Context, repo string, id int64) (Delivery,
 			return Delivery{}, err
 		}
 		for _, d := range after {
-			if d.Event == "ping" && !slices.ContainsFunc(before, func(b Delivery) bool { return b.ID == d.ID }) {
+			if d.Event == "ping" && d.landed() && !slices.ContainsFunc(before, func(b Delivery) bool { return b.ID == d.ID }) {
 				return d, nil
 			}
 		}

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,9 +22,8 @@ const (
 	lettersAtOnce = 512 << 10
 	// maxAge is how old an event may be that is still news: who sets the forge up today is not told of last week.
 	maxAge = 24 * time.Hour
-	// lease is how long nobody else gets a letter, sendTime how long it may take to send: what an earlier sender began is
-	// over well before the next one looks for it.
-	lease, sendTime = time.Minute, 25 * time.Second
+	// usualLease is how long nobody else gets a letter that is being sent.
+	usualLease = time.Minute
 	// endTime bounds the word that a letter arrived, or did not, once the caller is cancelled.
 	endTime = 5 * time.Second
 	// deniedWait is how long a letter waits for a person to mend the rights.
@@ -67,6 +67,9 @@ type Post struct {
 	Link string
 	// Allow are private addresses that notices may go to.
 	Allow []netip.AddrPort
+	// Lease is how long a sender that died keeps a letter from the others; zero is a minute. Sending may take less than
+	// half of it, so that what an earlier sender began is over before the next one looks for it.
+	Lease time.Duration
 	// Log gets a line for what did not arrive; nil: none.
 	Log *slog.Logger
 	// Now is the clock; nil is time.Now.
@@ -148,12 +151,13 @@ func (p *Post) feed(ctx context.Context, until time.Time, rep *Report) error {
 
 // send sends letters until none is due.
 func (p *Post) send(ctx context.Context, until time.Time, rep *Report) error {
+	lease := cmp.Or(p.Lease, usualLease)
 	for time.Now().Before(until) {
 		l, ok, err := p.Outbox.TakeLetter(ctx, lease)
 		if err != nil || !ok {
 			return err
 		}
-		sendCtx, cancel := context.WithDeadlineCause(ctx, l.Until.Add(sendTime-lease), errors.New("it took too long"))
+		sendCtx, cancel := context.WithDeadlineCause(ctx, l.Until.Add(-lease*3/5), errors.New("it took too long"))
 		failed := p.sendOne(sendCtx, l)
 		cancel()
 		if err := p.note(ctx, l, failed); err != nil && !errors.Is(err, queue.ErrLost) {
