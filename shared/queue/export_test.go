@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -36,4 +37,23 @@ func (q *Queue) Fresh() *Queue {
 	n := &Queue{Times: DefaultTimes(), rdb: q.rdb, prefix: q.prefix, scripts: q.scripts}
 	n.checked.Store(true)
 	return n
+}
+
+// Scripts gives the name of each script by its hash.
+func (q *Queue) Scripts() map[string]string {
+	names := map[string]string{}
+	for name, s := range q.scripts {
+		names[s.Hash()] = name
+	}
+	return names
+}
+
+// RolesOf gives the roles that call a script.
+func RolesOf(script string) (roles []string) {
+	for _, p := range parties() {
+		if slices.Contains(p.scripts, script) {
+			roles = append(roles, p.name)
+		}
+	}
+	return roles
 }

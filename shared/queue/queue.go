@@ -98,19 +98,30 @@ func load() (map[string]*redis.Script, error) {
 	return scripts, nil
 }
 
-// scriptText is a script as the server gets it: after common.lua, or after outbox_common.lua, unless it names the
-// prefix itself.
+// scriptText is a script as the server gets it.
 func scriptText(name string) (string, error) {
-	body, err := files.ReadFile("lua/" + name)
-	if err != nil || strings.Contains(string(body), "\nlocal P = KEYS[1]\n") {
-		return string(body), err
+	list, err := scriptFiles(name)
+	var text strings.Builder
+	for _, f := range list {
+		body, readErr := files.ReadFile(f)
+		err = errors.Join(err, readErr)
+		text.Write(body)
 	}
-	library := "lua/common.lua"
+	return text.String(), err
+}
+
+// scriptFiles are the files that a script is made of: its own after common.lua, or after outbox_common.lua, unless it
+// names the prefix itself.
+func scriptFiles(name string) ([]string, error) {
+	own, library := "lua/"+name, "lua/common.lua"
 	if strings.HasPrefix(name, "outbox_") {
 		library = "lua/outbox_common.lua"
 	}
-	common, err := files.ReadFile(library)
-	return string(common) + string(body), err
+	body, err := files.ReadFile(own)
+	if err != nil || strings.Contains(string(body), "\nlocal P = KEYS[1]\n") {
+		return []string{own}, err
+	}
+	return []string{library, own}, nil
 }
 
 // Close ends the connections.
@@ -132,7 +143,7 @@ func (q *Queue) check(ctx context.Context) error {
 	if q.checked.Load() {
 		return nil
 	}
-	have, err := q.scripts["schema.lua"].Run(ctx, q.rdb, []string{q.prefix}, Schema).Text()
+	have, err := unloaded(q.scripts["schema.lua"].Run(ctx, q.rdb, []string{q.prefix}, Schema), "schema.lua").Text()
 	if err != nil {
 		return fmt.Errorf("read redis schema: %w", err)
 	}
@@ -151,7 +162,7 @@ func (q *Queue) run(ctx context.Context, script string, args ...any) *redis.Cmd 
 		cmd.SetErr(err)
 		return cmd
 	}
-	return q.scripts[script].Run(ctx, q.rdb, []string{q.prefix}, args...)
+	return unloaded(q.scripts[script].Run(ctx, q.rdb, []string{q.prefix}, args...), script)
 }
 
 func (q *Queue) key(kind, name string) string { return q.prefix + kind + ":" + name }

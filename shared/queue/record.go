@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -268,36 +267,4 @@ func (q *Queue) Dead(ctx context.Context, n int) ([]Dead, error) {
 func entryTime(id string) time.Time {
 	ms, _, _ := strings.Cut(id, "-")
 	return moment(ms)
-}
-
-// Stats counts what there is to do.
-type Stats struct {
-	// Waiting counts stream entries of both streams that nobody was given yet.
-	Waiting int64 `json:"waiting"`
-	Active  int64 `json:"active"`
-	Delayed int64 `json:"delayed"`
-	Dead    int64 `json:"dead"`
-	// Policy is the server's maxmemory-policy where it tells; anything but noeviction may lose jobs.
-	Policy string `json:"policy,omitempty"`
-}
-
-// Stats counts what there is to do.
-func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	p := q.rdb.Pipeline()
-	high, low := p.XLen(ctx, q.prefix+"jobs"), p.XLen(ctx, q.prefix+"jobs:low")
-	active, delayed := p.ZCard(ctx, q.prefix+"active"), p.ZCard(ctx, q.prefix+"delayed")
-	dead := p.XLen(ctx, q.prefix+"dead")
-	if _, err := p.Exec(ctx); err != nil {
-		return Stats{}, fmt.Errorf("count jobs: %w", err)
-	}
-	s := Stats{Active: active.Val(), Delayed: delayed.Val(), Dead: dead.Val()}
-	// An entry stays in its stream until its job ended.
-	s.Waiting = max(high.Val()+low.Val()-s.Active, 0)
-	// Hosted servers may not tell their configuration.
-	if policy, err := q.rdb.ConfigGet(ctx, "maxmemory-policy").Result(); err == nil {
-		s.Policy = policy["maxmemory-policy"]
-	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return Stats{}, err
-	}
-	return s, nil
 }
