@@ -95,10 +95,16 @@
 //	                          string  "<ms> <digest>": what a registry last told of the tag, and when first; 96 h
 //	flycd:build:<image>       string  "<deadline, ms> <who>": whose turn it is to build the image
 //	flycd:delivery:<guid>     string  the answer that was given; 96 h
-//	flycd:take:<token>        string  what one call of TakeMany was given; a minute
+//	flycd:take:<token>        string  what one call of TakeMany or TakeLetter was given; a minute
 //	flycd:orphans:<kind>      hash    what a sweep found odd → when first (ms)
 //	flycd:dead                stream  job, subject, why: poison, and jobs whose attempts are spent
 //	flycd:events              stream  job, subject, state, supersedes; about 10,000
+//	flycd:feed                hash    cursor: the last event that letters were made of; by (which call), and how
+//	                                  many letters were undelivered
+//	flycd:outbox              zset    channels that have letters, by the time that somebody may send next (ms)
+//	flycd:outbox:<channel>    list    letters: "<written, ms> <id> <JSON>"
+//	flycd:sending:<channel>   hash    how far the first of them is: id, tries, lease, unsure, why, failures
+//	flycd:undelivered         stream  channel, letter, why, tries, created, body: what was given up; about 1,000
 //
 // An ended job, its log and a delivery's answer stay for 96 hours; what has not ended has no TTL.
 // TTLs only tidy up: nothing depends on them. The server's maxmemory-policy must be noeviction, as
@@ -114,6 +120,8 @@
 //	redis-cli ZRANGE flycd:active 0 -1 WITHSCORES    # … until when
 //	redis-cli XREVRANGE flycd:dead + - COUNT 10      # what needs a person
 //	redis-cli XREVRANGE flycd:events + - COUNT 20    # what happened
+//	redis-cli ZRANGE flycd:outbox 0 -1 WITHSCORES    # who is to be told something
+//	redis-cli XREVRANGE flycd:undelivered + - COUNT 10
 //	redis-cli HKEYS 'flycd:repo:github.com/acme/code@HEAD'
 //	redis-cli HKEYS 'flycd:image:ghcr.io/acme/web'   # which apps name the image
 //
@@ -136,6 +144,42 @@
 //
 // Two jobs that want the same image build it once: Turn lets one build at a time, renews while it does, and
 // is outlived when it dies. It is a saving, not a lock: nothing is wrong when two build.
+//
+// # Outbox
+//
+// Every move writes its event in its own script, and so no state is ever missing there. Whoever wants to tell forges
+// and people reads the events after the feed's cursor, words letters, and appends them while the cursor moves, in one
+// script that refuses when the cursor is elsewhere: so each event is worded once, by however many processes, and
+// wherever they die.
+//
+// A letter has a channel. The letters of a channel are sent in order, one at a time: TakeLetter leases the first
+// one. A sender that dies in it is outlived by the lease, and the next one is told that the letter may have arrived
+// (Unsure), to look before sending it again; one that is slow loses it, and what it says of it then is refused. So a
+// letter is sent at least once, and doubled only where the destination cannot be asked.
+//
+// A letter that fails stays first, and its channel waits: ten seconds, doubled with each failure in a row up to an
+// hour, or as long as the destination asked. After 50 tries or a day, or when it was refused for good, it goes to
+// undelivered and the next one follows. A channel keeps 200 letters, all together 20,000: the oldest go there too, but
+// for one that is being sent. Other channels never wait for one that fails.
+//
+// # Roles
+//
+// A server that has ACLs can hold a user for each who speaks to it: the dispatcher, the runners, and a person with
+// the command line (Roles, ACL). Each may send the commands that its scripts and methods send, to the keys that they
+// name. Scripts have no rights of their own, so these are what a stolen password can do: nothing beyond the prefix,
+// nothing to the server itself. Within the prefix a runner may write what its moves write, also of other apps; it
+// cannot launch, nor see or send letters, nor answer deliveries.
+//
+//	            dispatcher  runner  person
+//	            yes         –       yes     take, due, grant, outbox, sweeps
+//	            –           yes     yes     claim … finish, catalog, turns
+//	            yes         yes     yes     push, look up apps and routes
+//	            –           –       yes     enter, cancel, suspend, hold, audit, SCAN
+//	            yes         –       yes     EVAL, SCRIPT LOAD
+//
+// A runner calls scripts by their hash alone, as one that never ends would stop the server for all. So the dispatcher
+// loads them (LoadScripts, which Grant calls): a server that restarted in between refuses the runner, whose attempt
+// is then lost and made again. The commands that make the users are what ACL gives; no password is in them.
 //
 // # Cost
 //

@@ -24,7 +24,7 @@ type Granted struct {
 
 // Grant binds an attempt to the first machine that asks, and returns ErrRefused to every other one, and when the job is
 // not launching at that attempt. Again for the same machine is fine, until the attempt ends. Whether the machine is
-// what it says must have been found out before.
+// what it says must have been found out before. The scripts that the machine will call are loaded where they are not.
 func (q *Queue) Grant(ctx context.Context, id job.ID, attempt int, machine string) (Granted, error) {
 	start := time.Now()
 	if machine == "" {
@@ -44,6 +44,8 @@ func (q *Queue) Grant(ctx context.Context, id job.ID, attempt int, machine strin
 	if g.Entry, err = entryOf(g.Job, reply[3]); err != nil {
 		return Granted{}, err
 	}
+	// a help, and no condition: a runner that misses a script says so
+	_ = q.LoadScripts(ctx)
 	var bodies []string
 	for _, v := range reply[4:] {
 		bodies = append(bodies, str(v))
