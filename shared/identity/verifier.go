@@ -121,7 +121,7 @@ func (v *Verifier) keySet(ctx context.Context) (*oidc.RemoteKeySet, error) {
 	if err := provider.Claims(&document); err != nil {
 		return nil, fmt.Errorf("read what %s says of itself: %w", v.Issuer, err)
 	}
-	v.keys, v.loaded = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), document.Keys), v.now()
+	v.keys, v.loaded = oidc.NewRemoteKeySet(oidc.ClientContext(context.WithoutCancel(ctx), v.client), document.Keys), v.now()
 	return v.keys, nil
 }
 

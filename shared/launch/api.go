@@ -225,16 +225,16 @@ func bare(token string) string {
 type refusal struct {
 	status int
 	text   string
-	// token is the setting that the token is from.
-	token string
+	// setting is where the token is from.
+	setting string
 	// after is what Retry-After asks for, zero where it asks nothing.
 	after time.Duration
 }
 
 func (l *Launcher) refused(resp *http.Response, body []byte, a ask) refusal {
-	f := refusal{status: resp.StatusCode, token: "FLY_API_TOKEN"}
+	f := refusal{status: resp.StatusCode, setting: "FLY_API_TOKEN"}
 	if a.mint {
-		f.token = "FLYCD_MINT_TOKEN"
+		f.setting = "FLYCD_MINT_TOKEN"
 	}
 	var said struct {
 		Error   string `json:"error"`
@@ -260,11 +260,11 @@ func (f refusal) Error() string {
 	s := fmt.Sprintf("Fly answered %d: %s", f.status, f.text)
 	switch f.status {
 	case http.StatusUnauthorized:
-		s += "; " + f.token + " is not valid (any more)"
+		s += "; " + f.setting + " is not valid (any more)"
 	case http.StatusForbidden:
-		s += "; " + f.token + " may not do this, or the app belongs to somebody else"
+		s += "; " + f.setting + " may not do this, or the app belongs to somebody else"
 	case http.StatusNotFound:
-		s += "; does the app exist, and is " + f.token + " of its organisation?"
+		s += "; does the app exist, and is " + f.setting + " of its organisation?"
 	}
 	return s
 }

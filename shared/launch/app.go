@@ -88,7 +88,9 @@ func (l *Launcher) ensure(ctx context.Context, want createApp) (flyApp, error) {
 	for try := 0; ; try++ {
 		a, found, err := m.app(ctx, want.Name)
 		if err == nil && !found && !m.made && !m.taken {
-			err = m.create(ctx)
+			if err = m.create(ctx); err == nil {
+				a, found, err = m.app(ctx, want.Name)
+			}
 		}
 		var f refusal
 		expired := errors.As(err, &f) && f.status == http.StatusUnauthorized

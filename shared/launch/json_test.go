@@ -7,8 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	flygo "github.com/superfly/fly-go"
+	"github.com/superfly/fly-go/flaps"
 
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/plan"
 )
 
 const anID = "abcdefghijklmnopqrstuvwxyz"
@@ -152,4 +154,37 @@ func asJSON(t *testing.T, v any) (out any) {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestAppsAreFlyGos holds what an app is created with, and read as, equal to fly-go's.
+func TestAppsAreFlyGos(t *testing.T) {
+	ours, err := json.Marshal(createApp{"a", "o", "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs flaps.CreateAppRequest
+	if err := json.Unmarshal(ours, &theirs); err != nil {
+		t.Fatal(err)
+	}
+	if want := (flaps.CreateAppRequest{Name: "a", Org: "o", Network: "n"}); theirs != want {
+		t.Errorf("%s is %+v, want %+v", ours, theirs, want)
+	}
+	text, err := json.Marshal(flaps.App{Name: "a", InternalNumericID: 7, Organization: flaps.AppOrganizationInfo{Slug: "o", InternalNumericID: 9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got flyApp
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "a" || got.InternalNumericID != 7 || got.Organization.Slug != "o" || got.Organization.InternalNumericID != 9 {
+		t.Errorf("read %+v", got)
+	}
+}
+
+// TestAddonsAreRecordedUnderOneName: deploys write what grants look for.
+func TestAddonsAreRecordedUnderOneName(t *testing.T) {
+	if metadataAddons != plan.MetaAddons {
+		t.Errorf("looked for under %s, written under %s", metadataAddons, plan.MetaAddons)
+	}
 }

@@ -40,11 +40,11 @@ func newHousehold(t *testing.T) *household {
 	})
 	h.url = server.URL
 	for app, org := range map[string]string{"runners": "acme", "dispatcher": "acme", "web": "acme", "other": "acme", "images": "acme", "far": "elsewhere"} {
-		h.must("boss", "POST", "/v1/apps", `{"app_name":"`+app+`","name":"`+app+`","org_slug":"`+org+`"}`)
+		h.must("POST", "/v1/apps", `{"app_name":"`+app+`","name":"`+app+`","org_slug":"`+org+`"}`)
 		var m struct{ ID string }
-		need(t, json.Unmarshal([]byte(h.must("boss", "POST", "/v1/apps/"+app+"/machines", `{"name":"m1","config":{"image":"x:1"}}`)), &m))
+		need(t, json.Unmarshal([]byte(h.must("POST", "/v1/apps/"+app+"/machines", `{"name":"m1","config":{"image":"x:1"}}`)), &m))
 		h.machines[app] = m.ID
-		h.must("boss", "POST", "/v1/apps/"+app+"/secrets/KEY", `{"value":"v"}`)
+		h.must("POST", "/v1/apps/"+app+"/secrets/KEY", `{"value":"v"}`)
 	}
 	h.graph("boss", `mutation { createAddOn(input: {organizationId: "org-acme", name: "queue", type: upstash_redis, primaryRegion: "ams"}) { addOn { id } } }`)
 	mint, err := h.sim.Mint("acme")
@@ -66,9 +66,9 @@ func (h *household) ask(token, method, path, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-func (h *household) must(token, method, path, body string) string {
+func (h *household) must(method, path, body string) string {
 	h.t.Helper()
-	status, text := h.ask(token, method, path, body)
+	status, text := h.ask("boss", method, path, body)
 	if status > 299 {
 		h.t.Fatalf("%s %s: %d %s", method, path, status, text)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/superfly/macaroon/flyio"
 	"github.com/superfly/macaroon/resset"
 )
 
@@ -60,7 +59,7 @@ func (s *Server) createAddon(who identity, in arguments) (*addon, error) {
 	} else if fresh.org, err = s.orgBy(who, resset.ActionRead, "", in.text("organizationId")); err != nil {
 		return nil, err
 	}
-	if _, no := s.authorizeFeature(who, resset.ActionCreate, fresh.org, flyio.FeatureAddOns); no {
+	if _, no := s.authorizeAddons(who, resset.ActionCreate, fresh.org); no {
 		return nil, &graphError{"You are not authorized to create add-ons", "UNAUTHORIZED"}
 	}
 	if fresh.name == "" {
@@ -110,7 +109,7 @@ func (s *Server) addonBy(who identity, action resset.Action, args arguments) (*a
 		if a.id != cmp.Or(args.text("id"), args.text("addOnId")) && (name == "" || a.name != name || a.kind != kind) {
 			continue
 		}
-		if _, refused := s.authorizeFeature(who, action, a.org, flyio.FeatureAddOns); !refused {
+		if _, refused := s.authorizeAddons(who, action, a.org); !refused {
 			return a, nil
 		}
 	}
@@ -137,7 +136,7 @@ func (s *Server) graphAddOns(c *call, o *org, a *app) field {
 			if kind != "" && kind != one.kind || o != nil && o != one.org || a != nil && a != one.app {
 				continue
 			}
-			if _, refused := s.authorizeFeature(c.who, resset.ActionRead, one.org, flyio.FeatureAddOns); !refused {
+			if _, refused := s.authorizeAddons(c.who, resset.ActionRead, one.org); !refused {
 				list = append(list, s.graphAddOn(c, one))
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/superfly/macaroon/flyio"
 	"github.com/superfly/macaroon/resset"
 )
 
@@ -96,7 +95,7 @@ func (s *Server) onCluster(pattern string, action resset.Action, run func(*call,
 		if at < 0 {
 			return fail(http.StatusNotFound, "cluster not found")
 		}
-		if a, refused := s.authorizeFeature(c.who, action, s.clusters[at].org, flyio.FeatureAddOns); refused {
+		if a, refused := s.authorizeAddons(c.who, action, s.clusters[at].org); refused {
 			return a
 		}
 		return run(c, s.clusters[at])
@@ -122,7 +121,7 @@ func (s *Server) createCluster(c *call) answer {
 	if refused {
 		return a
 	}
-	if a, refused := s.authorizeFeature(c.who, resset.ActionCreate, o, flyio.FeatureAddOns); refused {
+	if a, refused := s.authorizeAddons(c.who, resset.ActionCreate, o); refused {
 		return a
 	}
 	in.Plan, in.Major, in.Disk = strings.ToLower(in.Plan), cmp.Or(in.Major, "16"), cmp.Or(in.Disk, in.Storage, 10)
@@ -244,7 +243,7 @@ func (s *Server) listClusters(deleted bool) func(*call) answer {
 		if refused {
 			return a
 		}
-		if a, refused := s.authorizeFeature(c.who, resset.ActionRead, o, flyio.FeatureAddOns); refused {
+		if a, refused := s.authorizeAddons(c.who, resset.ActionRead, o); refused {
 			return a
 		}
 		list := []webCluster{}

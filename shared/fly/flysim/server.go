@@ -18,7 +18,7 @@ type Server struct {
 	mint *mint
 	// issuer signs what machines say of themselves.
 	issuer issuer
-	rec  *recorder
+	rec    *recorder
 
 	mu       sync.Mutex
 	clock    clock

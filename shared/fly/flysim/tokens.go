@@ -148,8 +148,10 @@ func (s *Server) authorize(who identity, action resset.Action, o *org, a *app) (
 	return s.permit(who, to)
 }
 
-// authorizeFeature is authorize for a feature that an organisation has as a whole.
-func (s *Server) authorizeFeature(who identity, action resset.Action, o *org, feature string) (answer, bool) {
+// authorizeAddons is authorize for add-ons and managed Postgres, which are a feature of the organisation: a token for
+// an app reaches them only where it is said to.
+func (s *Server) authorizeAddons(who identity, action resset.Action, o *org) (answer, bool) {
+	feature := flyio.FeatureAddOns
 	return s.permit(who, flyio.Access{Action: action, OrgID: &o.numeric, Feature: &feature})
 }
 
