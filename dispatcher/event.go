@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,10 @@ type event struct {
 	push       catalog.Push
 	// images are the pushes to registries. Where there is one, push is zero.
 	images []catalog.ImagePush
+	// plan is the pull request whose plan is wanted, nil where none is. ping is true where a webhook was set up; push
+	// then names the repository alone.
+	plan *wantedPlan
+	ping bool
 	// ignored is empty for pushes.
 	ignored string
 }
@@ -31,6 +36,9 @@ type event struct {
 func (e event) subject() (what, at string) {
 	if len(e.images) > 0 {
 		return e.images[0].Image.Repository, e.images[0].Image.Tag
+	}
+	if e.plan != nil {
+		return job.RepoKey(e.plan.repo), "pull request " + strconv.Itoa(e.plan.number)
 	}
 	return job.RepoKey(e.push.Repo), e.push.Ref
 }
@@ -59,6 +67,11 @@ func parse(v verified) (event, error) {
 	case e.name == "push":
 		e.push, err = push(payload)
 		e.push.Delivery = e.guid
+	case e.name == "ping":
+		e.push, err = pinged(payload)
+		e.push.Delivery, e.ping = e.guid, true
+	case e.name == "pull_request" || e.name == "issue_comment":
+		e.plan, e.ignored, err = pulled(e.name, payload)
 	case isPackage(e.name):
 		e.images, e.ignored, err = published(e.name, payload)
 	default:
@@ -112,11 +125,18 @@ func push(payload []byte) (catalog.Push, error) {
 		Deleted:       p.GetDeleted() || zeros(p.GetAfter()),
 		Forced:        p.GetForced(),
 		Actor:         p.GetSender().GetLogin(),
+		Skip:          skips(p.GetHeadCommit().GetMessage()),
 	}
 	if at := repo.GetPushedAt(); !at.IsZero() {
 		out.Time = at.UnixMilli()
 	}
 	return out, check(out)
+}
+
+// skips reports whether a commit's message asks to be left alone, as CI systems are asked.
+func skips(message string) bool {
+	message = strings.ToLower(message)
+	return strings.Contains(message, "[skip flycd]") || strings.Contains(message, "[flycd skip]")
 }
 
 // check reports the first thing that a push cannot do without.
@@ -141,8 +161,6 @@ func ignore(name string, payload []byte) (string, error) {
 		return "", fmt.Errorf("%w: the body is no JSON object", errNotUnderstood)
 	}
 	switch name {
-	case "ping":
-		return "ping: the webhook is set up", nil
 	case "create", "delete":
 		return name + ": the push event that comes with it is what counts", nil
 	default:

@@ -23,6 +23,8 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request) {
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Now().Add(nextWithin + 2*replyWithin))
 	until := time.Now().Add(nextWithin)
+	// A runner that asks has just ended its job: the open request keeps the dispatcher awake while that is told.
+	reported := s.report(r.Context())
 	for {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), replyWithin)
 		report, err := s.Due(ctx)
@@ -34,9 +36,19 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request) {
 		}
 		at := report.NextDue
 		if report.Launched > 0 || at.IsZero() || at.After(until) || !s.watch(r.Context(), at) {
+			s.await(r.Context(), reported)
 			answer(w, http.StatusOK, report)
 			return
 		}
+	}
+}
+
+// await waits for the feedback, unless the asker has gone or the dispatcher is to end.
+func (s *Server) await(ctx context.Context, reported <-chan struct{}) {
+	select {
+	case <-reported:
+	case <-ctx.Done():
+	case <-s.stopped:
 	}
 }
 

@@ -59,6 +59,14 @@ type Server struct {
 	RegistryTokens []string
 	// NextToken is the bearer token of POST /next; empty refuses every request.
 	NextToken string
+	// Callers may POST /dispatch; the zero value refuses everybody.
+	Callers Callers
+	// Grants gives runners what their jobs need; nil makes no grants.
+	Grants *Grants
+	// Forge is asked about pull requests; nil leaves comments unread.
+	Forge Forge
+	// Feedback is delivered while the dispatcher is awake; nil is none.
+	Feedback Feedback
 	// Roots are the config trees whose pushes are known even when Redis is empty.
 	Roots []job.Config
 	// MaxRunners is how many runners may be active at once, Parallel how many launches may be under
@@ -75,6 +83,7 @@ type Server struct {
 
 	bodies  bodies
 	due     passes
+	reports reports
 	counts  counts
 	health  health
 	watcher atomic.Pointer[chan struct{}]
@@ -83,7 +92,8 @@ type Server struct {
 	ready   sync.Once
 }
 
-// Public serves what the internet may reach: POST /webhook and what is below it, POST /next, GET /healthz.
+// Public serves what the internet may reach: POST /webhook and what is below it, POST /dispatch, POST /grant, POST
+// /next, GET /healthz.
 func (s *Server) Public() http.Handler {
 	s.prepare()
 	mux := http.NewServeMux()
@@ -91,6 +101,8 @@ func (s *Server) Public() http.Handler {
 	// GitHub sends all events of a hook to one place: either takes them all.
 	mux.Handle(registryPath, s.only(http.MethodPost, s.webhook))
 	mux.Handle(registryPath+"/{token}", s.only(http.MethodPost, s.registry))
+	mux.Handle("/dispatch", s.only(http.MethodPost, s.call))
+	mux.Handle("/grant", s.only(http.MethodPost, s.grant))
 	mux.Handle("/next", s.only(http.MethodPost, s.next))
 	mux.Handle("/healthz", s.only(http.MethodGet, s.healthz))
 	mux.HandleFunc("/", s.unknown)

@@ -26,11 +26,13 @@ func isRead(path string, key []byte) bool {
 	var names []string
 	switch path {
 	case "":
-		names = []string{"ref", "before", "after", "created", "deleted", "forced", "repository", "sender"}
+		names = []string{"ref", "before", "after", "created", "deleted", "forced", "repository", "sender", "head_commit"}
 	case "repository":
 		names = []string{"clone_url", "default_branch", "pushed_at"}
 	case "sender":
 		names = []string{"login"}
+	case "head_commit":
+		names = []string{"message"}
 	}
 	for _, name := range names {
 		// encoding/json finds fields whatever the case of their letters.
@@ -84,7 +86,7 @@ func (s *scanner) members(out []byte, path string) ([]byte, bool) {
 			out = append(out, ',')
 		}
 		out = append(append(append(out, '"'), key...), '"', ':')
-		if path == "" && s.at('{') && !unusual(key) && (len(key) == len("repository") || len(key) == len("sender")) {
+		if path == "" && s.at('{') && !unusual(key) && (len(key) == len("repository") || len(key) == len("sender") || len(key) == len("head_commit")) {
 			var ok bool
 			out, ok = s.members(out, string(bytes.ToLower(key)))
 			return ok

@@ -27,6 +27,9 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request, read reader) {
 		w.Header().Set("Retry-After", "30")
 	}
 	answer(w, status, body)
+	if status == http.StatusAccepted {
+		s.report(r.Context())
+	}
 }
 
 // receive is the way from bytes to an answer.
@@ -131,6 +134,12 @@ func (s *Server) jobs(ctx context.Context, e event) (jobs []job.Job, ignored str
 		}
 		jobs, ignored = catalog.ImageJobs(e.images, found, now)
 		return jobs, ignored, nil
+	}
+	if e.plan != nil {
+		return s.plans(ctx, e)
+	}
+	if e.ping {
+		return s.firstSync(ctx, e)
 	}
 	p := stamp(e.push, now)
 	routes, more, err := s.Queue.Routes(ctx, p, catalog.MaxApps)

@@ -82,7 +82,10 @@ func TestAnswersAreThoseOfTheDesign(t *testing.T) {
 		"a ping":                {func() *http.Request { return h.signed("ping", "8", payload(t, "ping.payload.json")) }, 200, "the webhook is set up"},
 		"a pull request": {func() *http.Request {
 			return h.signed("pull_request", "9", payload(t, "pull_request.opened.payload.json"))
-		}, 200, "pull_request"},
+		}, 202, `"kind":"plan"`},
+		"a closed pull request": {func() *http.Request {
+			return h.signed("pull_request", "9a", payload(t, "pull_request.closed.payload.json"))
+		}, 200, "there is nothing to plan"},
 		"an unknown event": {func() *http.Request { return h.signed("galaxy", "10", []byte("{}")) }, 200, "galaxy"},
 		"a form": {func() *http.Request {
 			req := h.signed("push", "11", []byte(url.Values{"payload": {string(body)}}.Encode()))

@@ -30,8 +30,8 @@ func TestBinaryIsSmallAndLinksLittle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Size() > 10<<20 {
-		t.Errorf("%d bytes, want at most 10 MB", info.Size())
+	if info.Size() > 23<<19 {
+		t.Errorf("%d bytes, want at most 11.5 MB", info.Size())
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {

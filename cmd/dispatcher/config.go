@@ -25,6 +25,9 @@ type config struct {
 	WebhookSecret     string `env:"FLYCD_WEBHOOK_SECRET" help:"secret of the webhooks, or several, comma separated: any of them verifies; required"`
 	WebhookSecretFile string `env:"FLYCD_WEBHOOK_SECRET_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET"`
 
+	WebhookSecret2     string `env:"FLYCD_WEBHOOK_SECRET_2" help:"a second place for the secret of the webhooks, while it is rotated: both verify"`
+	WebhookSecret2File string `env:"FLYCD_WEBHOOK_SECRET_2_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET_2"`
+
 	RegistryTokens     string `env:"FLYCD_REGISTRY_TOKENS" help:"tokens of POST /webhook/registry/TOKEN, where registries that sign nothing tell of pushes; one or several, comma separated, 32 characters each at least; without one it refuses everybody"`
 	RegistryTokensFile string `env:"FLYCD_REGISTRY_TOKENS_FILE,file" help:"a file that holds FLYCD_REGISTRY_TOKENS"`
 
@@ -47,14 +50,39 @@ type config struct {
 	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of POST /next; without one it refuses everybody"`
 	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
 
-	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /webhook/registry/TOKEN, POST /next, GET /healthz"`
+	MintToken     string `env:"FLYCD_MINT_TOKEN" help:"deploy token of the organisation, or of several, comma separated: each runner gets what is left of it when it is narrowed to its job; without one runners have the token in their own app's secrets"`
+	MintTokenFile string `env:"FLYCD_MINT_TOKEN_FILE,file" help:"a file that holds FLYCD_MINT_TOKEN"`
+	GrantURL      string `env:"FLYCD_GRANT_URL" help:"this dispatcher's address as a runner reaches it, ending in /grant (FLYCD_NEXT_URL's host without it)"`
+	FlyIssuer     string `env:"FLYCD_FLY_ISSUER" help:"who signs for runner machines: https://oidc.fly.io/ORG; without it a runner proves itself by its ticket alone"`
+	RemoteBuilds  bool   `env:"FLYCD_REMOTE_BUILDS" help:"let runners use Fly's own builders, which takes more rights"`
+	App           string `env:"FLY_APP_NAME" help:"this app, which no runner may change; Fly sets it"`
+	Expire        string `env:"FLYCD_TOKENS_EXPIRE" help:"when the tokens end, RFC 3339; flycd install notes it"`
+
+	DispatchTokens     string   `env:"FLYCD_DISPATCH_TOKENS" help:"bearer tokens of POST /dispatch; one or several, comma separated, 32 characters each at least; without one it refuses everybody but workflows"`
+	DispatchTokensFile string   `env:"FLYCD_DISPATCH_TOKENS_FILE,file" help:"a file that holds FLYCD_DISPATCH_TOKENS"`
+	OIDCRepos          []string `env:"FLYCD_OIDC_REPOS" help:"repositories whose GitHub Actions may POST /dispatch for themselves, OWNER/NAME or OWNER/*, comma separated"`
+	OIDCAudience       string   `env:"FLYCD_OIDC_AUDIENCE" envDefault:"flycd" help:"the audience that their tokens, and those of runner machines, must name"`
+	OIDCIssuer         string   `env:"FLYCD_OIDC_ISSUER" envDefault:"https://token.actions.githubusercontent.com" help:"who signs for workflows"`
+
+	GitHubURL        string `env:"FLYCD_GITHUB_URL" help:"the forge's API, where it is not https://api.github.com"`
+	GitHubToken      string `env:"FLYCD_GITHUB_TOKEN" help:"token that may write commit statuses, deployments and comments, and look up who may write"`
+	GitHubTokenFile  string `env:"FLYCD_GITHUB_TOKEN_FILE,file" help:"a file that holds FLYCD_GITHUB_TOKEN"`
+	GitHubAppID      string `env:"FLYCD_GITHUB_APP_ID" help:"a GitHub App instead: its tokens are minted for what they are needed for, also those that runners clone with"`
+	GitHubAppKey     string `env:"FLYCD_GITHUB_APP_KEY" help:"the app's private key, PEM"`
+	GitHubAppKeyFile string `env:"FLYCD_GITHUB_APP_KEY_FILE,file" help:"a file that holds FLYCD_GITHUB_APP_KEY"`
+	Notify           string `env:"FLYCD_NOTIFY" help:"destinations that manifests name in notify: NAME=https://… (with #SECRET to sign), NAME=slack+https://…, comma separated"`
+	NotifyFile       string `env:"FLYCD_NOTIFY_FILE,file" help:"a file that holds FLYCD_NOTIFY"`
+	NotifyAllow      string `env:"FLYCD_NOTIFY_ALLOW" help:"private addresses that destinations may have, IP:PORT, comma separated"`
+
+	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /webhook/registry/TOKEN, POST /dispatch, POST /grant, POST /next, GET /healthz"`
 	PrivatePort int    `env:"FLYCD_PRIVATE_PORT" envDefault:"-1" help:"private port: GET /metrics; -1 is none"`
 	Log         string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
 
-	// Roots, Secrets and Tokens are what ConfigRepos, WebhookSecret and RegistryTokens say.
+	// Roots, Secrets, Tokens and Callers are what ConfigRepos, WebhookSecret, RegistryTokens and DispatchTokens say.
 	Roots   []job.Config `env:"-"`
 	Secrets []string     `env:"-"`
 	Tokens  []string     `env:"-"`
+	Callers []string     `env:"-"`
 }
 
 func environ() []string { return os.Environ() }
@@ -67,6 +95,12 @@ func readConfig(environ []string) (config, error) {
 	}
 	for _, f := range []struct{ value, file *string }{
 		{&cfg.WebhookSecret, &cfg.WebhookSecretFile},
+		{&cfg.WebhookSecret2, &cfg.WebhookSecret2File},
+		{&cfg.MintToken, &cfg.MintTokenFile},
+		{&cfg.DispatchTokens, &cfg.DispatchTokensFile},
+		{&cfg.GitHubToken, &cfg.GitHubTokenFile},
+		{&cfg.GitHubAppKey, &cfg.GitHubAppKeyFile},
+		{&cfg.Notify, &cfg.NotifyFile},
 		{&cfg.RegistryTokens, &cfg.RegistryTokensFile},
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
@@ -79,7 +113,12 @@ func readConfig(environ []string) (config, error) {
 
 func (c *config) judge() error {
 	var errs []error
-	c.Secrets, c.Tokens = list(c.WebhookSecret), list(c.RegistryTokens)
+	c.Secrets, c.Tokens, c.Callers = append(list(c.WebhookSecret), list(c.WebhookSecret2)...), list(c.RegistryTokens), list(c.DispatchTokens)
+	for i, token := range c.Callers {
+		if err := dispatcher.CheckRegistryToken(token); err != nil {
+			errs = append(errs, fmt.Errorf("FLYCD_DISPATCH_TOKENS: token %d of %d %w", i+1, len(c.Callers), err))
+		}
+	}
 	for i, token := range c.Tokens {
 		if err := dispatcher.CheckRegistryToken(token); err != nil {
 			errs = append(errs, fmt.Errorf("FLYCD_REGISTRY_TOKENS: token %d of %d %w", i+1, len(c.Tokens), err))
@@ -120,7 +159,14 @@ func (c *config) judge() error {
 	if c.NextURL != "" && c.NextToken == "" {
 		errs = append(errs, errors.New("FLYCD_NEXT_URL is set and FLYCD_NEXT_TOKEN is not: every runner that asks for the next launch would be refused. Give the same long random text to both apps"))
 	}
-	for _, f := range []struct{ name, value string }{{"FLYCD_NEXT_URL", c.NextURL}, {"FLY_FLAPS_BASE_URL", c.FlapsBaseURL}} {
+	for _, f := range []struct{ name, value string }{
+		{"FLYCD_NEXT_URL", c.NextURL},
+		{"FLY_FLAPS_BASE_URL", c.FlapsBaseURL},
+		{"FLYCD_GRANT_URL", c.GrantURL},
+		{"FLYCD_FLY_ISSUER", c.FlyIssuer},
+		{"FLYCD_OIDC_ISSUER", c.OIDCIssuer},
+		{"FLYCD_GITHUB_URL", c.GitHubURL},
+	} {
 		if u, err := url.Parse(f.value); f.value != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 			errs = append(errs, fmt.Errorf("%s: expected a URL that begins with http:// or https://", f.name))
 		}
@@ -128,7 +174,7 @@ func (c *config) judge() error {
 	if _, err := c.logger(io.Discard); err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.judgeOutside()...)...)
 }
 
 // list splits a setting that holds one thing or several.
@@ -165,7 +211,7 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 // in it: those are Fly secrets of the runner app.
 func (c *config) runnerEnv(environ []string) map[string]string {
 	given, out := env.ToMap(environ), map[string]string{}
-	for _, name := range []string{"FLYCD_REDIS_PREFIX", "FLYCD_NEXT_URL", "FLYCD_LOG", "FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL"} {
+	for _, name := range []string{"FLYCD_REDIS_PREFIX", "FLYCD_NEXT_URL", "FLYCD_OIDC_AUDIENCE", "FLYCD_LOG", "FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL"} {
 		if v := given[name]; v != "" {
 			out[name] = v
 		}
@@ -174,7 +220,7 @@ func (c *config) runnerEnv(environ []string) map[string]string {
 }
 
 func writeHelp(w io.Writer) {
-	fmt.Fprint(w, "dispatcher takes webhooks, queues jobs in Redis and makes a Fly Machine for each.\n\nIt takes no arguments; the environment sets it up:\n\n")
+	fmt.Fprint(w, "dispatcher takes webhooks, queues jobs in Redis and makes a Fly Machine for each.\n\nWith the argument sweep it catches up once instead: overdue jobs, lost runners, orphans, feedback.\nThe environment sets it up:\n\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	t := reflect.TypeFor[config]()
 	for i := range t.NumField() {

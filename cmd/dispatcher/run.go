@@ -27,12 +27,13 @@ const shutdownWithin = 15 * time.Second
 
 // run is the whole program: it serves until ctx ends and gives the exit code.
 func run(ctx context.Context, args []string, e environment) int {
-	if len(args) > 0 {
+	sweeps := len(args) == 1 && args[0] == "sweep"
+	if len(args) > 0 && !sweeps {
 		if args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
 			writeHelp(e.out)
 			return exitOK
 		}
-		fmt.Fprintf(e.err, "dispatcher: %q is not understood: it takes no arguments; --help lists its settings\n", args[0])
+		fmt.Fprintf(e.err, "dispatcher: %q is not understood: expected sweep, or nothing; --help lists its settings\n", args[0])
 		return exitUsage
 	}
 	cfg, err := readConfig(e.vars)
@@ -50,7 +51,11 @@ func run(ctx context.Context, args []string, e environment) int {
 		fmt.Fprintf(e.err, "dispatcher: REDIS_URL: %v\n", err)
 		return exitUsage
 	}
-	err = serve(ctx, cfg, newServer(cfg, e, q, log))
+	do := serve
+	if sweeps {
+		do = sweep
+	}
+	err = do(ctx, cfg, newServer(cfg, e, q, log))
 	if cerr := q.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("close queue: %w", cerr)
 	}
@@ -63,17 +68,23 @@ func run(ctx context.Context, args []string, e environment) int {
 
 // newServer wires the dispatcher.
 func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dispatcher.Server {
+	git, _ := cfg.forge() // judged before
 	launcher := &launch.Launcher{
-		App:     cfg.RunnerApp,
-		Image:   cfg.RunnerImage,
-		Region:  cfg.RunnerRegion,
-		Size:    cfg.RunnerSize,
-		BaseURL: cfg.FlapsBaseURL,
-		Token:   cfg.APIToken,
-		Env:     cfg.runnerEnv(e.vars),
-		Log:     log,
+		Mint:         cfg.MintToken,
+		GrantURL:     cfg.GrantURL,
+		Own:          list(cfg.App),
+		RemoteBuilds: cfg.RemoteBuilds,
+		App:          cfg.RunnerApp,
+		Image:        cfg.RunnerImage,
+		Region:       cfg.RunnerRegion,
+		Size:         cfg.RunnerSize,
+		BaseURL:      cfg.FlapsBaseURL,
+		Token:        cfg.APIToken,
+		Env:          cfg.runnerEnv(e.vars),
+		Log:          log,
 	}
-	return &dispatcher.Server{
+	q.Seal = cfg.MintToken != ""
+	d := &dispatcher.Server{
 		Queue:          q,
 		Runners:        launcher,
 		Fly:            launcher,
@@ -82,8 +93,28 @@ func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dis
 		NextToken:      cfg.NextToken,
 		Roots:          cfg.Roots,
 		MaxRunners:     cfg.MaxRunners,
+		Callers:        cfg.callers(),
+		Grants:         cfg.grants(launcher, git),
 		Log:            log,
 	}
+	if git != nil {
+		d.Forge = git
+	}
+	return d
+}
+
+// sweepWithin bounds a sweep, with what it tells the world.
+const sweepWithin = 5 * time.Minute
+
+// sweep catches up once: overdue jobs, lost runners, orphans, and what was not told yet. A scheduled machine runs it, so
+// that nothing waits for the next push for longer than an hour.
+func sweep(ctx context.Context, _ config, d *dispatcher.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
+	defer cancel()
+	_, err := d.Sweep(ctx)
+	d.Tell(ctx)
+	d.Wait()
+	return err
 }
 
 // serve listens, runs a first due pass, and on the end of ctx lets the requests finish.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -26,7 +27,7 @@ func (s *Syncer) fanOut(ctx context.Context, req Request) (job.Result, error) {
 		if err != nil {
 			return job.Result{}, fmt.Errorf("resolve source %s: %w", half.Repo, err)
 		}
-		half.Commit = at.Hash
+		half.Commit, half.Ref = at.Hash, cmp.Or(half.Ref, at.Ref)
 	}
 	req.Job.Order = orderOf(req.Job.Order, half.Commit)
 	res := job.Result{SourceCommit: half.Commit}

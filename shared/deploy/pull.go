@@ -90,8 +90,8 @@ func (p pull) rows(ctx context.Context, old []catalog.Entry) ([]report.Row, erro
 	for _, e := range p.folder.Apps {
 		before, known := was[e.App.Name]
 		delete(was, e.App.Name)
-		source := p.trees.localDigest(e) //nolint:contextcheck // it takes none: it reads and ends
-		if sum, err := ConfigDigest(e); known && err == nil && sum == before.Digest && source == before.SourceDigest {
+		beside := p.trees.localDigest(e) //nolint:contextcheck // it takes none: it reads and ends
+		if sum, err := ConfigDigest(e); known && err == nil && sum == before.Digest && beside == before.SourceDigest {
 			continue
 		}
 		changed = append(changed, e)

@@ -57,8 +57,8 @@ func (s *Syncer) read(ctx context.Context, req Request, at source.Commit) (readi
 			r.problems = append(r.problems, manifest.Problem{Repo: e.Repo, File: e.File, App: e.App.Name, Text: err.Error()})
 			continue
 		}
-		source := ts.localDigest(e) //nolint:contextcheck // it takes none: it reads and ends
-		r.entries = append(r.entries, entryOf(e, tree, at, Digests{Config: sum, Source: source}))
+		beside := ts.localDigest(e) //nolint:contextcheck // it takes none: it reads and ends
+		r.entries = append(r.entries, entryOf(e, tree, at, Digests{Config: sum, Source: beside}))
 		r.fresh[e.App.Name] = true
 	}
 	r.holdBack()

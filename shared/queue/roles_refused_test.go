@@ -1,7 +1,6 @@
 package queue_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -132,7 +131,7 @@ func TestRolesAreRefusedTheRest(t *testing.T) {
 			for _, line := range strings.Split(lines[""]+"\n"+lines[role], "\n") {
 				refused(t, c, role, strings.TrimSpace(line))
 			}
-			if err := c.Get(t.Context(), "flycd:schema").Err(); err != nil && !errors.Is(err, redis.Nil) {
+			if err := c.Get(t.Context(), "flycd:schema").Err(); err != nil && err != redis.Nil {
 				t.Errorf("a %s may not read the schema: %v", role, err)
 			}
 		})
@@ -142,7 +141,7 @@ func TestRolesAreRefusedTheRest(t *testing.T) {
 // Broken when: a role's script reaches further because a script, and not the role, sends the command.
 func TestScriptOfOneRoleReachesNoFurtherForAnother(t *testing.T) {
 	server := queuetest.Redis(t)
-	dispatcher, runner := as(t, server, queue.DispatcherRole), as(t, server, queue.RunnerRole)
+	dispatcher, runner := as(t, server, "flycd:", queue.DispatcherRole), as(t, server, "flycd:", queue.RunnerRole)
 	if _, err := dispatcher.AppendLetters(t.Context(), queue.Feed{Upto: "1-0"}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gigurra/flycd/dispatcher"
+	"github.com/gigurra/flycd/shared/forge"
+	"github.com/gigurra/flycd/shared/identity"
+	"github.com/gigurra/flycd/shared/launch"
+)
+
+// judgeOutside judges the settings for those whom the dispatcher speaks to, and completes them.
+func (c *config) judgeOutside() []error {
+	var errs []error
+	if c.GrantURL == "" && strings.HasSuffix(c.NextURL, "/next") {
+		c.GrantURL = strings.TrimSuffix(c.NextURL, "/next") + "/grant"
+	}
+	if c.MintToken != "" && c.GrantURL == "" {
+		errs = append(errs, errors.New("FLYCD_MINT_TOKEN is set and neither FLYCD_GRANT_URL nor FLYCD_NEXT_URL is: a runner would not know where to ask for its token. Set it to this app's address with /grant"))
+	}
+	if (c.GitHubAppID == "") != (c.GitHubAppKey == "") {
+		errs = append(errs, errors.New("FLYCD_GITHUB_APP_ID and FLYCD_GITHUB_APP_KEY belong together: one of them is not set"))
+	}
+	if _, err := c.forge(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := forge.ParseDestinations(c.Notify); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.notifyAllow(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := time.Parse(time.RFC3339, c.Expire); c.Expire != "" && err != nil {
+		errs = append(errs, errors.New("FLYCD_TOKENS_EXPIRE: expected a time such as 2027-01-31T12:00:00Z"))
+	}
+	return errs
+}
+
+// forge is the client of the forge, nil where there are no credentials.
+func (c *config) forge() (*forge.Client, error) {
+	client := &forge.Client{BaseURL: c.GitHubURL, Token: c.GitHubToken}
+	if c.GitHubAppID != "" && c.GitHubAppKey != "" {
+		app, err := forge.ParseApp(c.GitHubAppID, c.GitHubAppKey)
+		if err != nil {
+			return nil, err
+		}
+		client.App = app
+	}
+	if !client.Ready() {
+		return nil, nil //nolint:nilnil // nobody is asked then
+	}
+	return client, nil
+}
+
+// notifyAllow are the private addresses that may be told.
+func (c *config) notifyAllow() ([]netip.AddrPort, error) {
+	var all []netip.AddrPort
+	for _, part := range list(c.NotifyAllow) {
+		addr, err := netip.ParseAddrPort(part)
+		if err != nil {
+			return nil, fmt.Errorf("FLYCD_NOTIFY_ALLOW: %q: expected IP:PORT, such as 10.0.0.5:443", part)
+		}
+		all = append(all, addr)
+	}
+	return all, nil
+}
+
+// grants says how runners are given what they need; nil where they have it in their app's secrets.
+func (c *config) grants(l *launch.Launcher, git *forge.Client) *dispatcher.Grants {
+	if c.MintToken == "" {
+		return nil
+	}
+	g := &dispatcher.Grants{Fly: l, TicketKey: launch.TicketKey(c.MintToken), RunnerApp: c.RunnerApp}
+	if git.Mints() {
+		g.Git = git
+	}
+	if c.FlyIssuer != "" {
+		g.Machines = &identity.Verifier{Issuer: c.FlyIssuer, Audience: c.OIDCAudience}
+	}
+	return g
+}
+
+// callers are those who may call instead of push.
+func (c *config) callers() dispatcher.Callers {
+	out := dispatcher.Callers{Tokens: c.Callers, Repos: c.OIDCRepos}
+	if len(c.OIDCRepos) > 0 {
+		out.Workflows = &identity.Verifier{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
+	}
+	return out
+}
