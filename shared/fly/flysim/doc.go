@@ -57,7 +57,12 @@
 // GET /_sim/state shows everything but the values of secrets; Options.Record writes what came in,
 // in the form of recordings of the real flyctl. Tokens are checked where Options.Tokens has any or
 // Mint was called: opaque ones are compared, macaroons are verified with their real cryptography
-// and their caveats (organisation, apps, validity, IfPresent) are obeyed.
+// and their caveats are obeyed: organisation, apps, machines, volumes, commands, metadata, features (add-ons and managed
+// Postgres are the feature addon), mutations, validity, IfPresent. Fly does not say whether a token may make another one
+// that is good for longer; here it may, where it may write to what that one is for.
+//
+// A process in a machine proves which one it is with an OIDC token, as on Fly: a socket that FLYCD_FLY_SOCKET names stands for
+// /.fly/api, and each organisation is an issuer (Server.OIDCIssuer) whose documents are served beside the APIs.
 //
 // Time is the clock's, ids and names come from a seeded source: the same requests make the same
 // ids.
