@@ -159,7 +159,7 @@ const socketName = "fly-api"
 // serveMachine serves the machine's API on its socket until the result is closed. The caller holds the lock.
 func (s *Server) serveMachine(m *machine, home string) (*http.Server, error) {
 	path := filepath.Join(home, socketName)
-	_ = os.Remove(path) // what an earlier start left
+	_ = os.Remove(path)                 // what an earlier start left
 	ln, err := net.Listen("unix", path) //nolint:noctx // it listens at once or not at all
 	if err != nil {
 		return nil, fmt.Errorf("serve the machine's API: %w", err)
