@@ -147,20 +147,19 @@ func glob(text string) (*regexp.Regexp, string) {
 	var b strings.Builder
 	b.WriteString(`\A(?s:`)
 	for rest := text; rest != ""; {
-		n, expr := 1, ""
+		n, expr := 1, "[^/]"
 		switch {
 		case strings.HasPrefix(rest, "**"):
 			n, expr = 2, ".*"
 		case rest[0] == '*':
 			expr = "[^/]*"
 		case rest[0] == '?':
-			expr = "[^/]"
 		case rest[0] == '[':
 			class := classes.FindString(rest)
 			if class == "" {
 				return nil, fmt.Sprintf("expected a name or a glob (* ** ? [a-z]), found %q", clip(text))
 			}
-			n, expr = len(class), strings.Replace(class, "[!", "[^", 1)
+			n, expr = len(class), strings.NewReplacer("[!", "[^/", "[^", "[^/").Replace(class)
 		default:
 			n = max(1, strings.IndexAny(rest, "*?["))
 			if !strings.ContainsAny(rest, "*?[") {

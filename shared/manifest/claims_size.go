@@ -24,7 +24,7 @@ type room struct {
 const (
 	smallest    = "shared-cpu-1x"
 	smallestGPU = "performance-8x"
-	// what a CPU brings in MB
+	// What a CPU brings, in MB.
 	sharedBrings, performanceBrings = 256, 2048
 	// gpuBrings is the memory of Fly's presets with a GPU.
 	gpuBrings = 16 * performanceBrings

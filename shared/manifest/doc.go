@@ -49,6 +49,34 @@
 // be full of ${…} that belongs to a shell. They are also filled into defaults and overrides. A line that
 // is nothing but a comment is left alone.
 //
+// # Policies
+//
+// A project's allow says what its apps may be and have: repositories, names, organisations, regions, sizes and number of
+// machines, services, secrets. It is kept here, while reading, by everyone who reads: the sync that makes a job and the
+// runner that does it. An app that breaks a rule is a Problem that is Refused, with the value, the rule and where it is
+// written, and is none of Tree.Apps. The rules see the effective manifest: after defaults, overrides, substitutions,
+// variables and flags, with the organisation and the size that are taken where nothing is written.
+//
+// Lists hold names and globs; ! denies and wins; a list that is not written says nothing, an empty one allows nothing, one
+// that only denies is a mistake. All enclosing policies hold, so an inner project can only narrow. What cannot be judged,
+// because it stands in another file (compose, machine_config) or Fly would choose it, is let through by '*' without
+// denials alone. A policy is read strictly also where people are lenient.
+//
+//	repos         of git sources, inner projects, images and image.repository, as HOST/OWNER/NAME (Docker Hub's are
+//	              docker.io/…); the one that the manifest lies in is always allowed. Not those of FROM: a build
+//	              reaches nothing of ours
+//	vm_sizes      a size allows the memory that it brings, SIZE:MEMORY up to that; !SIZE denies it with any memory
+//	max_machines  groups × regions as counts say, else as they are made, and schedules; no temporary ones
+//	addons        KIND allows a service that is named after the app, KIND/NAME others; statics' buckets are tigris/NAME
+//	secrets       names in the runner's environment (type env), sops:FILE for files that the runner's keys open
+//
+// A repository of another owner (ownerOf: host and owner) than that of the project.yaml which points to it is foreign, and
+// stays so in all that it points to. It starts with nothing: the project that points to it must have an allow with a list for
+// all that the apps are or have, and what is not listed there is refused. Without any allow it is not even opened. It takes
+// nothing from others: its projects' names are its own, an app of the tree's own keeps its name against it, files that it
+// points back to count as not visited, and its notify is left out. What it can do is to hide: where its files cannot be read,
+// nothing is pruned. Where Options.Repo is empty, a folder without a remote, nothing is foreign.
+//
 // # Spellings
 //
 // What flyctl accepts is accepted: old names of sections, single sections for lists, numbers for
@@ -79,5 +107,6 @@
 // # Secrets
 //
 // Manifests hold references to secrets. Only a raw secret carries its value, as a Secret, which cannot be
-// printed; in the effective tree it is replaced, and no error quotes it.
+// printed; in the effective tree it is replaced, and no error quotes it. An address of a repository or of an image with a
+// name and password or a token in it is refused, and not shown.
 package manifest

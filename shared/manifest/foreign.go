@@ -70,7 +70,7 @@ func (r *reader) mayInclude(w walk, f manifestFile, p Project, root *yaml.Node) 
 }
 
 // within gives the walk below a project, with what its source says of trust.
-func (w walk) within(f manifestFile, p Project, inner *common, crosses bool) walk {
+func (w walk) within(p Project, inner *common, crosses bool) walk {
 	next := walk{repo: w.repo, common: inner, depth: w.depth + 1, done: map[manifestFile]bool{}, scope: w.scope, includes: w.includes}
 	if p.Source.Type == "git" {
 		next.includes = append(w.includes[:len(w.includes):len(w.includes)], RepoRef{Repo: p.Source.Repo, Ref: p.Source.Ref, By: p.Name, Project: true})

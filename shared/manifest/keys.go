@@ -2,7 +2,10 @@ package manifest
 
 import (
 	"reflect"
+	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // Key is a row of the reference: one key of an app.yaml, app.toml or fly.toml.
@@ -37,6 +40,20 @@ func Keys() []Key {
 	k := keyWalk{codec: newCodec(reflect.TypeFor[App]()), remarks: remarks()}
 	k.structure("", reflect.TypeFor[App](), map[reflect.Type]bool{})
 	return k.rows
+}
+
+// ProjectKeys lists every key of a project.yaml, as Keys does.
+func ProjectKeys() []Key {
+	k := keyWalk{codec: newCodec(reflect.TypeFor[Project]())}
+	k.structure("", reflect.TypeFor[Project](), map[reflect.Type]bool{})
+	for i := range k.rows {
+		k.rows[i].Fly, k.rows[i].Like = false, OwnKey
+	}
+	// a project is a folder or a repository: what is said of images has no meaning there
+	return slices.DeleteFunc(k.rows, func(row Key) bool {
+		key, below := strings.CutPrefix(row.Path, "source.")
+		return below && slices.ContainsFunc([]string{"inline", "image", "policy", "copy", "watch"}, func(not string) bool { return strings.HasPrefix(key, not) })
+	})
 }
 
 // keyWalk makes the rows.
@@ -122,6 +139,8 @@ func plainForm(t reflect.Type, r rule) string {
 		return `section, or both limits as "soft,hard"`
 	case reflect.TypeFor[Secret]():
 		return "text"
+	case reflect.TypeFor[yaml.Node]():
+		return "keys and values"
 	}
 	switch t.Kind() { //nolint:exhaustive // the model has no other kinds
 	case reflect.Pointer:

@@ -102,3 +102,17 @@ func TestTheReferenceHasEveryKeyOfTheModel(t *testing.T) {
 		}
 	}
 }
+
+func TestTheReferenceHasEveryKeyOfAProject(t *testing.T) {
+	rows := map[string]manifest.Key{}
+	for _, k := range manifest.ProjectKeys() {
+		if rows[k.Path] = k; k.Doc == "" || k.Value == "" || k.Like != manifest.OwnKey || k.Fly {
+			t.Errorf("%s is not explained: %+v", k.Path, k)
+		}
+	}
+	for _, path := range []string{"project", "source", "source.repo", "source.ref.branch", "common.vars", "common.app_defaults", "sync", "allow", "allow.vm_sizes", "allow.max_machines", "notify[].on"} {
+		if _, ok := rows[path]; !ok {
+			t.Errorf("%s is not in the reference", path)
+		}
+	}
+}

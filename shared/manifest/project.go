@@ -54,7 +54,7 @@ func (r *reader) visitProject(w walk, f manifestFile) {
 	}
 	r.projects[name] = f
 	crosses := r.crosses(f, p)
-	next := w.within(f, p, inner, crosses)
+	next := w.within(p, inner, crosses)
 	if next.depth > r.lim.Depth {
 		r.projectFault(f, "source", fmt.Sprintf("projects are nested deeper than %d", r.lim.Depth))
 		return

@@ -105,10 +105,10 @@ func keyed(repo string) bool {
 		user, _, found := strings.Cut(repo, "@")
 		return found && strings.ContainsAny(user, ":") && !strings.Contains(user, "/")
 	}
-	host, path, _ := strings.Cut(rest, "/")
+	host, within, _ := strings.Cut(rest, "/")
 	at := strings.LastIndex(host, "@")
 	if strings.HasPrefix(strings.ToLower(scheme), "http") {
-		return at >= 0 || strings.Contains(path, "?")
+		return at >= 0 || strings.Contains(within, "?")
 	}
 	return at >= 0 && strings.Contains(host[:at], ":")
 }
