@@ -153,7 +153,7 @@ func (o outside) RoundTrip(r *http.Request) (*http.Response, error) {
 		return o.base.RoundTrip(r)
 	}
 	o.server.mu.Lock()
-	at := o.server.translateApps("https://" + r.URL.Host)
+	at := o.server.translateApps("https://" + r.URL.Host) //nolint:contextcheck // a listener outlives the request
 	o.server.mu.Unlock()
 	ours, ok := strings.CutPrefix(at, "http://")
 	if !ok {
