@@ -48,6 +48,47 @@ func TestWebhookIsWithinItsBudget(t *testing.T) {
 	}
 }
 
+// Broken when: a freeze, a repository that a tree includes, or sealed launches make a webhook dearer.
+func TestFreezeAndIncludesCostNothing(t *testing.T) {
+	url := queuetest.Redis(t)
+	c, code := job.Config{Repo: "https://github.com/acme/config"}, catalog.Include{Repo: "https://github.com/acme/code"}
+	var costs []int
+	for _, extra := range []bool{false, true} {
+		q := open(t, url)
+		if extra {
+			gen, err := q.BeginGeneration(t.Context(), c)
+			if err == nil {
+				_, err = q.WriteEntries(t.Context(), c, gen, []catalog.Entry{{App: "web", Auto: true, Source: catalog.Source{Repo: code.Repo}}})
+			}
+			if err == nil {
+				err = q.WriteIncludes(t.Context(), c, gen, []catalog.Include{code})
+			}
+			if err == nil {
+				_, err = q.SwitchGeneration(t.Context(), queue.Switch{Config: c, Generation: gen, Order: job.Order{Time: 1}})
+			}
+			if err == nil {
+				err = q.Suspend(t.Context(), "web", queue.Suspension{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			follow(t, q, 1)
+		}
+		for i := range 2 {
+			hook, count := fresh(t, url, q.Prefix())
+			hook.Seal = extra
+			webhook(t, hook, int64(i+1))
+			if i == 1 {
+				costs = append(costs, len(count.reset()))
+			}
+		}
+	}
+	if costs[0] != costs[1] {
+		t.Errorf("a webhook costs %d commands, and %d with a freeze and an include", costs[0], costs[1])
+	}
+}
+
 // follow makes a catalog of that many apps of one repository.
 func follow(tb testing.TB, q *queue.Queue, apps int) {
 	tb.Helper()

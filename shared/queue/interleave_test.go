@@ -31,6 +31,7 @@ type play struct {
 	// deployed is what the last result of web says.
 	deployed job.Result
 	needs    bool
+	frozen   bool
 }
 
 func (p *play) deployedWell(app string) error {
@@ -63,6 +64,9 @@ func takeMove() move {
 			return err
 		}
 		p.launch = &l
+		if p.frozen {
+			return fmt.Errorf("%s is launched, and web is suspended", l.Job.Order.After)
+		}
 		if p.needs && l.Job.App == "web" {
 			return p.deployedWell("db")
 		}
@@ -185,6 +189,21 @@ func giveBackMove(g queue.GiveBack) move {
 	}}
 }
 
+func suspendMove() move {
+	return move{"suspend", func(p *play) error {
+		p.frozen = true
+		return p.q.Suspend(p.t.Context(), "web", queue.Suspension{Why: "a freeze"})
+	}}
+}
+
+func resumeMove() move {
+	return move{"resume", func(p *play) error {
+		p.frozen = false
+		_, err := p.q.Resume(p.t.Context(), "web")
+		return err
+	}}
+}
+
 func dueMove() move {
 	return move{"due", func(p *play) error {
 		_, err := p.q.Due(p.t.Context())
@@ -241,6 +260,11 @@ func scenes() []scene {
 		{
 			"a runner that comes back from the dead", lapsing,
 			[3][]move{{pushMove(s1), takeMove(), dueMove(), takeMove(), pushMove(s2)}, {claimMove(), claimMove(), finishMove()}, {zombieMove(), zombieMove()}},
+			"", "c2", false,
+		},
+		{
+			"a suspension", func(t *queue.Times) { lapsing(t); t.Held = 0 },
+			[3][]move{dispatcher, {claimMove(), giveBackMove(queue.GiveBack{Failed: true}), finishMove()}, {suspendMove(), resumeMove()}},
 			"", "c2", false,
 		},
 		{"a cancelled push", nil, [3][]move{{pushMove(s1), takeMove(), pushMove(s2)}, runner, {cancelMove(s1), dueMove()}}, "", "c2", false},

@@ -15,6 +15,7 @@ func TestAuditSeesDamage(t *testing.T) {
 		*redis.Client
 		prefix  string
 		id, job string
+		other   string
 	}
 	damages := map[string]func(s server) error{
 		"no legal state":      func(s server) error { return s.HSet(t.Context(), s.job, "state", "dancing").Err() },
@@ -32,6 +33,14 @@ func TestAuditSeesDamage(t *testing.T) {
 		"a ghost is queued": func(s server) error {
 			return s.XAdd(t.Context(), &redis.XAddArgs{Stream: s.prefix + "jobs", Values: []string{"job", "ghost"}}).Err()
 		},
+		"held back by nothing": func(s server) error { return s.HSet(t.Context(), s.job, "suspended", "web").Err() },
+		"in a suspension's set by hand": func(s server) error {
+			return s.SAdd(t.Context(), s.prefix+"suspended:web", s.id).Err()
+		},
+		"active with a TTL": func(s server) error { return s.Expire(t.Context(), s.prefix+"app:web", time.Hour).Err() },
+		"waits before its time": func(s server) error {
+			return s.HSet(t.Context(), s.other, "floor", time.Now().Add(time.Hour).UnixMilli()).Err()
+		},
 		"waits beside an active one": func(s server) error {
 			return s.HSet(t.Context(), s.prefix+"app:api", "active", s.id).Err()
 		},
@@ -42,9 +51,10 @@ func TestAuditSeesDamage(t *testing.T) {
 				t.Helper()
 				push(t, q, deployJob("web", "", "c1", 1000))
 				l := take(t, q)
-				push(t, q, deployJob("api", "", "c1", 1000))
+				api := deployJob("api", "", "c1", 1000)
+				push(t, q, api)
 				audit(t, q)
-				s := server{q.Redis(), q.Prefix(), string(l.Job.ID), q.Prefix() + "job:" + string(l.Job.ID)}
+				s := server{q.Redis(), q.Prefix(), string(l.Job.ID), q.Prefix() + "job:" + string(l.Job.ID), q.Prefix() + "job:" + string(api.ID)}
 				if err := damage(s); err != nil {
 					t.Fatal(err)
 				}
