@@ -113,9 +113,12 @@ func apps(names ...string) []catalog.Route {
 
 func TestPushMakesJobs(t *testing.T) {
 	tree := job.Config{Repo: "git@github.com:acme/code.git", Path: "fly"}
+	elsewhere := job.Config{Repo: "https://github.com/acme/config"}
 	five := []string{"a", "b", "c", "d", "e"}
 	deleted := mainPush()
 	deleted.Deleted, deleted.After = true, strings.Repeat("0", 40)
+	skipped := mainPush()
+	skipped.Skip, skipped.After = true, "0123456789abcdef"
 	for _, c := range []struct {
 		name    string
 		push    catalog.Push
@@ -125,6 +128,16 @@ func TestPushMakesJobs(t *testing.T) {
 	}{
 		{"nothing follows", mainPush(), catalog.Found{}, nil, "no app and no config tree follows refs/heads/main of github.com/acme/code"},
 		{"deleted branch", deleted, catalog.Found{Routes: apps("web")}, nil, "refs/heads/main of github.com/acme/code was deleted: what it deployed stays as it is"},
+		{
+			"a head commit that asks to be skipped", skipped, catalog.Found{Routes: append(apps("web"), catalog.Route{Config: tree}), More: true}, nil,
+			"the head commit 0123456789ab of github.com/acme/code asks FlyCD to skip it: the next push without that deploys it too",
+		},
+		{
+			"a tree that includes it, twice", mainPush(),
+			catalog.Found{Routes: []catalog.Route{{Config: elsewhere, Generation: 3}, {Config: elsewhere}}},
+			[]string{"sync github.com/acme/config"},
+			"",
+		},
 		{"one app", mainPush(), catalog.Found{Routes: apps("web")}, []string{"deploy web"}, ""},
 		{"five apps", mainPush(), catalog.Found{Routes: apps(five...)}, []string{"deploy a", "deploy b", "deploy c", "deploy d", "deploy e"}, ""},
 		{"six apps", mainPush(), catalog.Found{Routes: apps(append(five, "f")...)}, []string{"sync fan-out:github.com/acme/code@refs/heads/main"}, ""},
@@ -171,6 +184,30 @@ func TestPushMakesJobs(t *testing.T) {
 				t.Errorf("ignored is %q, want %q", ignored, c.ignored)
 			}
 		})
+	}
+}
+
+// Broken when: the sync of a tree passes a commit of a repository that it includes for one of its own.
+func TestSyncNamesWhatWasPushed(t *testing.T) {
+	tree := job.Config{Repo: "https://github.com/acme/config", Path: "prod"}
+	jobs, _ := catalog.Jobs(mainPush(), catalog.Found{Routes: []catalog.Route{{Config: tree, Generation: 3}}}, time.UnixMilli(5000))
+	want := job.Half{Side: job.ConfigSide, Repo: "https://github.com/acme/code.git", Ref: "refs/heads/main", Default: true, Commit: "a"}
+	if j := jobs[0]; j.Config != tree || j.Half != want {
+		t.Errorf("sync of %+v with half %+v, want %+v", j.Config, j.Half, want)
+	}
+}
+
+func TestIncludeFollowsItsRef(t *testing.T) {
+	for ref, want := range map[string]string{
+		"":                 "github.com/acme/lib@HEAD",
+		"HEAD":             "github.com/acme/lib@HEAD",
+		"refs/heads/main":  "github.com/acme/lib@refs/heads/main",
+		"v1":               "github.com/acme/lib@refs/heads/v1 github.com/acme/lib@refs/tags/v1",
+		"refs/tags/v1.2.3": "github.com/acme/lib@refs/tags/v1.2.3",
+	} {
+		if got := strings.Join(catalog.IncludeKeys(catalog.Include{Repo: "git@github.com:Acme/lib.git", Ref: ref}), " "); got != want {
+			t.Errorf("ref %q follows %s, want %s", ref, got, want)
+		}
 	}
 }
 
