@@ -75,6 +75,7 @@ func TestEveryRuleIsKept(t *testing.T) {
 		{"repos: [ghcr.io/acme/*]", "build: {compose: {file: c.yml}}", "build.compose: what names images in another file is not allowed: project.yaml:3 (project p) allows ghcr.io/acme/*"},
 		{"repos: ['localhost:5000/*']", "source: {type: image, image: 'localhost:5000/web:1'}", ""},
 		{"repos: ['localhost:5000/*']", "source: {type: git, repo: 'http://localhost:5000/web'}", ""},
+		{"repos: ['*', '!github.com/evil/*']", "build: {compose: {file: c.yml}}", `build.compose: what names images in another file is denied by "!github.com/evil/*" in project.yaml:3 (project p)`},
 		{"vm_sizes: [shared-cpu-1x]", "", ""},
 		{"vm_sizes: [shared-cpu-2x]", "", `vm: "shared-cpu-1x" is not allowed: project.yaml:3 (project p) allows shared-cpu-2x`},
 		{"vm_sizes: ['shared-cpu-[12]x']", "vm: {size: shared-cpu-2x, memory: 512mb}", ""},

@@ -70,10 +70,11 @@ func (a *App) regionClaims() []claim {
 			add(m.list, m.value)
 		}
 	}
+	primary := len(out) > 0
 	for i, region := range a.ExtraRegions {
 		add(fmt.Sprintf("extra_regions[%d]", i), region)
 	}
-	if len(out) == 0 {
+	if !primary && (len(out) == 0 || a.leansOnPrimary()) {
 		out = append(out, claim{right: rightRegions, key: "primary_region", why: "is not written, and Fly would choose one"})
 	}
 	for i, s := range a.Schedules {
@@ -86,6 +87,12 @@ func (a *App) regionClaims() []claim {
 		add(fmt.Sprintf("addons[%d].region", i), addon.Region)
 	}
 	return out
+}
+
+// leansOnPrimary reports whether something runs in the primary region, whatever the extra regions are.
+func (a *App) leansOnPrimary() bool {
+	return slices.ContainsFunc(a.Schedules, func(s Schedule) bool { return s.Region == "" }) ||
+		slices.ContainsFunc(a.Addons, func(x Addon) bool { return x.Region == "" && x.URLSecret == "" })
 }
 
 func (a *App) repoClaims() []claim {

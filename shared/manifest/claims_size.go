@@ -17,8 +17,10 @@ import (
 type room struct {
 	kind, gpu, host string
 	cpus, memory    int
-	gpus            int
-	why             string
+	// most is the memory up to which the machine may grow.
+	most int
+	gpus int
+	why  string
 }
 
 const (
@@ -37,7 +39,7 @@ func (r *room) preset(size string) {
 	size = strings.ToLower(strings.TrimSpace(size))
 	m := cpuSize.FindStringSubmatch(size)
 	if m == nil {
-		*r = room{gpu: size, gpus: 1, kind: "performance", cpus: 8, memory: gpuBrings, host: r.host}
+		*r = room{most: r.most, gpu: size, gpus: 1, kind: "performance", cpus: 8, memory: gpuBrings, host: r.host}
 		return
 	}
 	n, _ := strconv.Atoi(m[3]) // the expression takes at most three digits
@@ -86,7 +88,7 @@ func (a *App) lay(vm VM) room {
 		}
 	}
 	r.kind, r.cpus, r.memory = cmp.Or(vm.CPUKind, r.kind), cmp.Or(vm.CPUs, r.cpus), cmp.Or(vm.MemoryMB, r.memory)
-	r.memory = max(r.memory, vm.MaxMemoryMB)
+	r.most = vm.MaxMemoryMB
 	r.gpu, r.gpus = cmp.Or(vm.GPUKind, r.gpu), cmp.Or(vm.GPUs, r.gpus)
 	return r
 }
@@ -107,7 +109,7 @@ func (r *room) over(own Guest) {
 
 // claim makes a claim of the room.
 func (r *room) claim(key string) claim {
-	c := claim{right: rightSizes, key: key, name: r.name(), memory: r.memory, brings: r.brings(), why: r.why}
+	c := claim{right: rightSizes, key: key, name: r.name(), memory: max(r.memory, r.most), brings: r.brings(), why: r.why}
 	switch {
 	case r.gpus > 1:
 		c.why = "has several GPUs"

@@ -198,6 +198,7 @@ func TestWhoseARepositoryIs(t *testing.T) {
 		{"https://github.com/acme/config", "https://github.com/acme%2f..%2fevil/other", false},
 		{"https://github.com/acme/config", "https://github.com:444/acme/other", false},
 		{"https://git.acme.org/config", "https://git.acme.org/team/other", false},
+		{"https://github.com/acme/../x", "https://github.com/acme/../y", false},
 		{"", "https://github.com/evil/other", true},
 	} {
 		tree, err := manifest.Read(files(map[string]string{"project.yaml": "project: p\nsource: {type: git, repo: '" + c.other + "'}"}), ".", manifest.Options{
@@ -206,6 +207,32 @@ func TestWhoseARepositoryIs(t *testing.T) {
 		if (err == nil && len(tree.Apps) == 1) != c.trusted {
 			t.Errorf("%s in %s: %v", c.other, c.own, err)
 		}
+	}
+}
+
+// TestForeignRepositoriesTakeNothingFromEachOther lets one of them hide no project of another, nor choose who is told of its apps.
+func TestForeignRepositoriesTakeNothingFromEachOther(t *testing.T) {
+	const all = "allow: {apps: ['*'], orgs: ['*'], regions: ['*'], vm_sizes: ['*'], max_machines: 9, repos: ['*']}\n"
+	project := func(name, repo string) string {
+		return "project: " + name + "\nsource: {type: git, repo: 'https://github.com/" + repo + "'}\n" + all
+	}
+	third := files(map[string]string{"x/project.yaml": "project: x\nsource: {type: local}\nnotify: [{to: theirs}]", "x/app.yaml": "app: ${NAME:=third}"})
+	evil := files(map[string]string{"q/project.yaml": project("q", "third/apps") + "notify: [{to: evil}]\ncommon: {vars: {NAME: evil}}", "loot/app.yaml": "app: ours"})
+	tree, err := manifest.Read(files(map[string]string{
+		"a/project.yaml": "project: a\nsource: {type: local, path: ../loot}", "loot/app.yaml": "app: ours",
+		"p/project.yaml": project("p", "evil/apps"), "q/project.yaml": project("q", "third/apps") + "common: {vars: {NAME: third}}",
+	}), ".", manifest.Options{Repo: ours, Repos: shelf{"https://github.com/evil/apps@": evil, "https://github.com/third/apps@": third}})
+	want := []string{"ours loot/app.yaml a", "evil https://github.com/third/appsx/app.yaml p/q/x", "third https://github.com/third/appsx/app.yaml q/x"}
+	if diff := cmp.Diff(want, seen(tree)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, e := range tree.Apps {
+		if len(e.App.Notify) > 0 {
+			t.Errorf("of %s %v are told", e.App.Name, e.App.Notify)
+		}
+	}
+	if got := lines(err); len(got) != 1 || got[0] != `https://github.com/evil/apps loot/app.yaml:1:6: app: "ours" is also the app of loot/app.yaml; every app needs a name of its own` {
+		t.Error(err)
 	}
 }
 

@@ -79,6 +79,7 @@ func FuzzReadTOML(f *testing.F) {
 
 func FuzzReadProject(f *testing.F) {
 	f.Add([]byte(acme), []byte("app: a"))
+	f.Add([]byte("project: p\nsource: {type: local}\nallow: {apps: ['*', '![a-c]'], vm_sizes: ['**x:1gb'], repos: ['**/x']}\nnotify: [{to: x, on: [failure]}]"), []byte("app: d"))
 	f.Add([]byte("project: p\nsource: {type: local}\ncommon: {substitutions: {a: b, 'x(.)': $1}, vars: {A: 1}}"), []byte("app: a${A}"))
 	f.Fuzz(func(t *testing.T, project, app []byte) {
 		tree, err := manifest.Read(fstest.MapFS{"project.yaml": {Data: project}, "app.yaml": {Data: app}}, ".", manifest.Options{})
@@ -90,6 +91,40 @@ func FuzzReadProject(f *testing.F) {
 			if _, err := e.YAML(); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// FuzzForeign holds that nothing in a repository of another owner reaches beyond what it is granted, or changes what is ours.
+func FuzzForeign(f *testing.F) {
+	f.Add([]byte("project: x\nsource: {type: local}\nallow: {apps: ['*']}\nnotify: [{to: me}]"), []byte("app: partner-a\nprimary_region: ams"))
+	f.Add([]byte("project: ours\nsource: {type: git, repo: 'https://github.com/acme/config'}\nallow: {apps: ['*'], repos: ['**']}"), []byte("app: web"))
+	f.Add([]byte("project: ours\nsource: {type: local, path: ..}\ncommon: {app_overrides: {app: web}}"), []byte("app: partner-b\nvm: {memory: 64gb}\nlaunch_params: [--region, sin]"))
+	own := fstest.MapFS{
+		"partner/project.yaml": {Data: []byte("project: partner\nsource: {type: git, repo: 'https://github.com/evil/apps'}\n" +
+			"allow: {apps: [partner-*], orgs: [personal], regions: [ams], vm_sizes: [shared-cpu-1x], max_machines: 2, secrets: [P_*]}")},
+		"ours/project.yaml": {Data: []byte("project: ours\nsource: {type: local}")}, "ours/app.yaml": {Data: []byte("app: web\nenv: {A: ours}")},
+	}
+	f.Fuzz(func(t *testing.T, project, app []byte) {
+		theirs := fstest.MapFS{"p/project.yaml": {Data: project}, "p/app.yaml": {Data: app}, "app.yaml": {Data: app}}
+		tree, err := manifest.Read(own, ".", manifest.Options{Repo: "git@github.com:acme/config", Repos: shelf{"https://github.com/evil/apps@": theirs}})
+		var ps manifest.Problems
+		if err != nil && !errors.As(err, &ps) {
+			t.Fatal(err)
+		}
+		ours := 0
+		for _, e := range tree.Apps {
+			switch {
+			case e.Foreign:
+				if !strings.HasPrefix(e.App.Name, "partner-") || e.App.PrimaryRegion != "ams" || len(e.App.Addons)+len(e.App.Notify) > 0 || e.App.Org != "" && e.App.Org != "personal" {
+					t.Fatalf("got %+v", e.App)
+				}
+			case e.App.Name == "web" && e.App.Env["A"] == "ours" && len(e.Projects) == 1:
+				ours++
+			}
+		}
+		if ours != 1 {
+			t.Fatalf("ours is gone: %v, %v", seen(tree), err)
 		}
 	})
 }
