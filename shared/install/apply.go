@@ -155,7 +155,7 @@ func (r *run) value(ctx context.Context, name string) (manifest.Secret, error) {
 			return manifest.Secret{}, fmt.Errorf("redis %s does not tell its address: try again when `fly redis status %s` shows one, or name another with --redis-url", w.Redis, w.Redis)
 		}
 	}
-	m, err := mark(w.App, name, url)
+	m, err := mark(w.App, name, url, w.RedisURL.IsZero())
 	r.mem.notes.Given[name] = m
 	return url, err
 }

@@ -84,23 +84,22 @@ func (in *Installer) Plan(ctx context.Context, want Want) (Plan, error) {
 			return Plan{}, fmt.Errorf("find the %s's image: %w", part, err)
 		}
 	}
-	p, err := Decide(want, s, in.Now())
-	if err != nil || p.redeploys() {
-		return p, err
-	}
-	if p.state.changes, err = in.wouldChange(ctx, p); err != nil {
+	if s.marks, err = marksOf(want, s); err != nil {
 		return Plan{}, err
 	}
-	return Decide(want, p.state, in.Now())
+	p := Decide(want, s, in.Now())
+	if p.redeploys() {
+		return p, nil
+	}
+	if s.changes, err = in.wouldChange(ctx, p); err != nil {
+		return Plan{}, err
+	}
+	return Decide(want, s, in.Now()), nil
 }
 
-// Decide compares. It is pure but for time that passes.
-func Decide(w Want, s State, now time.Time) (Plan, error) {
-	p := Plan{Want: w, state: s, hooks: decideHooks(w, s)}
-	var err error
-	if p.needs, err = decideSecrets(w, s, now); err != nil {
-		return Plan{}, err
-	}
+// Decide compares what is wanted with what there is. It is pure.
+func Decide(w Want, s State, now time.Time) Plan {
+	p := Plan{Want: w, state: s, hooks: decideHooks(w, s), needs: decideSecrets(w, s, now)}
 	if p.hooks.fresh {
 		p.needs.dispatcher[slotSecret(p.hooks.slot)] = p.hooks.why
 	}
@@ -112,7 +111,7 @@ func Decide(w Want, s State, now time.Time) (Plan, error) {
 	p.webhooks()
 	p.endings()
 	p.sync()
-	return p, nil
+	return p
 }
 
 // redeploys reports that the dispatcher has to be deployed, whatever its manifest says.
@@ -236,4 +235,18 @@ func (p *Plan) dispatcher() {
 		s.Why = strings.Join(p.state.changes, "; ")
 	}
 	p.add(s)
+}
+
+// Describe is the plan of an installation where there is nothing yet, with the command of each step: what a person would do
+// by hand. It asks nobody.
+func Describe(w Want, now time.Time) (Plan, error) {
+	w, err := w.complete()
+	if err != nil {
+		return Plan{}, err
+	}
+	s := State{}
+	for _, repo := range w.Repos {
+		s.Repos = append(s.Repos, RepoState{Repo: repo, Out: errNoForge})
+	}
+	return Decide(w, s, now), nil
 }

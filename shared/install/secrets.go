@@ -59,16 +59,8 @@ type secretNeeds struct {
 }
 
 // decideSecrets compares the secrets with what the machines vouch for. Webhook secrets are decided with the hooks.
-func decideSecrets(w Want, s State, now time.Time) (secretNeeds, error) {
-	n := secretNeeds{dispatcher: map[string]string{}, runner: map[string]string{}, marks: map[string]string{}}
-	given := givenValues(w, s)
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		m, err := mark(w.App, name, given[name])
-		if err != nil {
-			return n, err
-		}
-		n.marks[name] = m
-	}
+func decideSecrets(w Want, s State, now time.Time) secretNeeds {
+	n := secretNeeds{dispatcher: map[string]string{}, runner: map[string]string{}, marks: s.marks}
 	if why := tokensDue(w, s, now); why != "" {
 		n.tokens = true
 		n.dispatcher[secretLaunch], n.dispatcher[secretMint] = why, why
@@ -94,10 +86,23 @@ func decideSecrets(w Want, s State, now time.Time) (secretNeeds, error) {
 	for name := range w.Runner {
 		n.want(n.runner, name, n.given(s.memory, s.Runner, runnerPrefix+name, name))
 	}
-	return n, nil
+	return n
 }
 
 const runnerPrefix = "runner/"
+
+// marksOf marks the values that are known now.
+func marksOf(w Want, s State) (map[string]string, error) {
+	given, marks := givenValues(w, s), map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		m, err := mark(w.App, name, given[name], name == secretRedis && w.RedisURL.IsZero())
+		if err != nil {
+			return nil, err
+		}
+		marks[name] = m
+	}
+	return marks, nil
+}
 
 // givenValues are the values that are known now, by the name of their mark.
 func givenValues(w Want, s State) map[string]manifest.Secret {

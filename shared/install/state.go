@@ -33,6 +33,8 @@ type State struct {
 	Repos []RepoState
 
 	memory memory
+	// marks are those of the values that are known now.
+	marks map[string]string
 	// changes is what deploying the dispatcher anew would change, where none of its secrets is to be set.
 	changes []string
 }

@@ -41,19 +41,20 @@ const (
 	app      = "flycd-acme"
 	flyToken = "fo1_the-persons-own-token"
 	gitToken = "ghp_the-persons-own-token"
+	// adminToken is somebody else's, who may do everything on the forge.
+	adminToken = "ghp_the-admins-own-token"
 )
 
 // world is a Fly, a forge, a registry and a Redis, with nothing of FlyCD in them.
 type world struct {
-	sim       *flysim.Server
-	forge     *forgesim.Server
-	flyURL    string
-	forgeURL  string
-	registry  string
-	redis     string
-	images    install.Published
-	cut       *cutter
-	published bool
+	sim      *flysim.Server
+	forge    *forgesim.Server
+	flyURL   string
+	forgeURL string
+	registry string
+	redis    string
+	images   install.Published
+	calls    atomic.Int64
 }
 
 // options say what is behind the simulators.
@@ -66,7 +67,7 @@ type options struct {
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{cut: &cutter{next: &http.Transport{}}}
+	w := &world{}
 	quiet := registry.Logger(log.New(io.Discard, "", 0))
 	reg := httptest.NewServer(registry.New(quiet))
 	t.Cleanup(reg.Close)
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, o options) *world {
 	if o.real {
 		w.redis = queuetest.Embedded(t)
 		so.Redis = w.redis
-		so.Exec = map[string][]string{w.registry + "/dispatcher": {dispatcherBinary(t)}}
+		so.Exec = map[string][]string{w.registry + "/dispatcher": {dispatcherBinary(t)}, w.registry + "/runner": {"true"}}
 	}
 	w.sim = flysim.New(so)
 	t.Cleanup(func() { _ = w.sim.Close() })
@@ -90,7 +91,7 @@ func newWorld(t *testing.T, o options) *world {
 	if o.real {
 		outside = w.sim.Transport(http.DefaultTransport)
 	}
-	w.forge, err = forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{gitToken: {Login: "ann", Repos: o.reach}}, HTTP: outside})
+	w.forge, err = forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{gitToken: {Login: "ann", Repos: o.reach}, adminToken: {Login: "root"}}, HTTP: outside})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func newWorld(t *testing.T, o options) *world {
 		t.Fatal(err)
 	}
 	for _, repo := range []string{"acme/config", "acme/web", "acme/api"} {
-		if _, err := w.forge.SetRepo(forgesim.Repo{Repo: repo, Members: map[string]string{"ann": "admin"}}); err != nil {
+		if _, err := w.forge.SetRepo(forgesim.Repo{Repo: repo, Members: map[string]string{"ann": "admin", "root": "admin"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -141,6 +142,7 @@ var binary struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	zombies.Wait()
 	if binary.dir != "" {
 		_ = os.RemoveAll(binary.dir)
 	}
@@ -164,21 +166,26 @@ func dispatcherBinary(t *testing.T) string {
 	return filepath.Join(binary.dir, "dispatcher")
 }
 
-// installer is one process that installs. What it sends goes through the world's cutter.
+// installer is one process that installs.
 func (w *world) installer(t *testing.T) *install.Installer {
 	t.Helper()
+	return w.mortal(t, &cutter{next: &http.Transport{}, calls: &w.calls, left: -1})
+}
+
+// mortal is one whose requests can end.
+func (w *world) mortal(t *testing.T, road http.RoundTripper) *install.Installer {
+	t.Helper()
 	client, err := fly.New(t.Context(), fly.Options{
-		Token: flyToken, BaseURL: w.flyURL, Transport: w.cut, Smoke: -1, Poll: 10 * time.Millisecond, Lag: 100 * time.Millisecond, LeaseWait: 2 * time.Second,
+		Token: flyToken, BaseURL: w.flyURL, Transport: road, Smoke: -1, Poll: 10 * time.Millisecond, Lag: 100 * time.Millisecond, LeaseWait: 2 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	git := &source.Client{Dir: t.TempDir()}
-	t.Cleanup(func() { _ = git.Close() })
 	return &install.Installer{
 		Fly: client, Source: git, Images: w.images, Patience: 5 * time.Second,
 		Deployer: &deploy.Deployer{Fly: client, Source: git, Images: image.Registry{}, Registry: w.registry},
-		Forge:    &forge.Client{BaseURL: w.forgeURL + "/api/v3/", Token: gitToken, Transport: w.cut},
+		Forge:    &forge.Client{BaseURL: w.forgeURL + "/api/v3/", Token: gitToken, Transport: road},
 		HTTP:     &http.Client{Transport: w.sim.Transport(answersOr(w))},
 	}
 }
@@ -238,7 +245,7 @@ func (w *world) holdings(t *testing.T) string {
 	for _, a := range w.sim.State().Apps {
 		add("app %s of %s in %s", a.Name, a.Org, a.Network)
 		for _, s := range a.Secrets {
-			add("app %s secret %s", a.Name, s.Name)
+			add("app %s secret %s", a.Name, strings.Replace(s.Name, "SECRET_2", "SECRET", 1)) // one slot is as good as the other
 		}
 		for _, m := range a.Machines {
 			if m.State != "destroyed" {
@@ -279,43 +286,71 @@ func (w *world) configs() (all []string) {
 
 var errKilled = errors.New("killed")
 
+// zombies are processes that were killed and do not know it yet: none of their requests gets through.
+var zombies sync.WaitGroup
+
 // cutter lets a number of requests through and then nothing more, as if the process were killed. The last one takes
-// effect, or is never sent.
+// effect, or is never sent. Less than zero is all of them.
 type cutter struct {
-	next http.RoundTripper
+	next  http.RoundTripper
+	calls *atomic.Int64
+	after bool
+	kill  context.CancelCauseFunc
 
-	mu     sync.Mutex
-	left   int
-	armed  bool
-	after  bool
-	kill   context.CancelCauseFunc
-	passed atomic.Int64
-}
-
-func (c *cutter) arm(left int, after bool, kill context.CancelCauseFunc) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.left, c.armed, c.after, c.kill = left, kill != nil, after, kill
+	mu   sync.Mutex
+	left int
 }
 
 func (c *cutter) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.passed.Add(1)
+	c.calls.Add(1)
 	c.mu.Lock()
-	c.left--
-	dead, last, after := c.armed && c.left < 0, c.armed && c.left == -1, c.after
-	kill := c.kill
+	last, dead := c.left == 1, c.left == 1 || c.left == 0
+	c.left = max(c.left-1, min(c.left, 0))
 	c.mu.Unlock()
 	if !dead {
 		return c.next.RoundTrip(r)
 	}
-	if last && after {
+	if last && c.after {
 		if res, err := c.next.RoundTrip(r); err == nil {
 			_, _ = io.Copy(io.Discard, res.Body)
 			_ = res.Body.Close()
 		}
 	}
-	kill(errKilled)
+	c.kill(errKilled)
 	return nil, errKilled
+}
+
+// machine makes an app of the organisation with a machine that says whose it is.
+func (w *world) machine(t *testing.T, name, owner string) {
+	t.Helper()
+	w.machineIn(t, org, name)
+	if owner == "flycd_app" {
+		w.post(t, "/v1/apps/"+name+"/machines", `{"config":{"image":"registry.fly.io/x:1","metadata":{"flycd_app":"`+name+`"}}}`)
+		return
+	}
+	w.post(t, "/v1/apps/"+name+"/machines", `{"config":{"image":"registry.fly.io/x:1"}}`)
+}
+
+func (w *world) machineIn(t *testing.T, org, name string) {
+	t.Helper()
+	w.post(t, "/v1/apps", `{"app_name":"`+name+`","org_slug":"`+org+`"}`)
+}
+
+func (w *world) post(t *testing.T, path, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.flyURL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+flyToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode > 299 {
+		t.Fatalf("%s: %s", path, res.Status)
+	}
 }
 
 func secretsOf(values map[string]string) map[string]manifest.Secret {
