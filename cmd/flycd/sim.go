@@ -132,7 +132,7 @@ func (c *cli) simulate(ctx context.Context, sim simulation) (err error) {
 		fmt.Fprintf(c.out, "%s can be reached at %s\n", app, at)
 	}
 	if sim.forgeAt != "" {
-		forge, err := sim.forge(server)
+		forge, err := sim.forge(server) //nolint:contextcheck // as above
 		if err != nil {
 			return err
 		}
