@@ -34,6 +34,7 @@ func apps() map[string]map[string]int {
 		"secrets":      {"checkout": 1},
 		"release":      {"storefront": 2},
 		"schedule":     {"invoices": 2},
+		"policy":       {"shop-front": 2, "reports": 1},
 		"database":     {"orders-api": 1, "orders-web": 1},
 	}
 }
@@ -171,7 +172,7 @@ func here(t *testing.T, w *deploytest.World, name string) string {
 	if err := os.CopyFS(dir, os.DirFS(name)); err != nil {
 		t.Fatal(err)
 	}
-	where := strings.NewReplacer()
+	where := strings.NewReplacer(`"ghcr.io/acme/*"`, `"`+w.Registry+`/**"`)
 	if files, err := os.ReadDir(filepath.Join(dir, "greeter")); err == nil {
 		where = strings.NewReplacer("https://github.com/acme/greeter", repository(t, w, filepath.Join(dir, "greeter"), files), "registry.fly.io", w.Registry)
 	}
@@ -224,5 +225,33 @@ func TestTheProgramOfTheBuildIsSound(t *testing.T) {
 	dockerfile, err := os.ReadFile(filepath.Join("build", "greeter", "Dockerfile"))
 	if err != nil || !strings.Contains(string(dockerfile), `go build -trimpath -ldflags "-s -w -X main.version=$VERSION"`) {
 		t.Errorf("the Dockerfile builds something else: %v", err)
+	}
+}
+
+// TestThePolicyRefusesWithTheSentenceOfItsREADME breaks one rule, and nobody else's deploy.
+func TestThePolicyRefusesWithTheSentenceOfItsREADME(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("policy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("policy")); err != nil {
+		t.Fatal(err)
+	}
+	app := filepath.Join(dir, "teams", "shop", "front", "app.yaml")
+	text, err := os.ReadFile(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(app, []byte(strings.Replace(string(text), "primary_region: ams", "primary_region: sin", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := manifest.Read(os.DirFS(dir), ".", manifest.Options{Repo: "https://github.com/acme/config"})
+	if err == nil || !strings.Contains(string(readme), "\n"+err.Error()+"\n") {
+		t.Errorf("the README does not say: %v", err)
+	}
+	if len(tree.Apps) != 1 || tree.Apps[0].App.Name != "reports" {
+		t.Errorf("the others: %+v", tree.Apps)
 	}
 }
