@@ -76,8 +76,9 @@ type appMaking struct {
 	*Launcher
 	want createApp
 	// made is true once a creation was answered well, taken once one was answered with a conflict. After
-	// either the app is there, in sight or not.
-	made, taken bool
+	// either the app is there, in sight or not. open is true once one was answered so that nobody knows: then
+	// who took the name may have been us.
+	made, taken, open bool
 }
 
 // ensure looks, and creates where there is nothing; after an answer that leaves it open, it looks again.
@@ -115,6 +116,7 @@ func (m *appMaking) create(ctx context.Context) error {
 		m.made = true
 		return nil
 	case !errors.As(err, &f):
+		m.open = true
 		return fmt.Errorf("create app %s: %w", m.want.Name, err)
 	case f.conflict():
 		// Two may have created it at once, or an earlier answer was lost.
@@ -129,13 +131,14 @@ func (m *appMaking) create(ctx context.Context) error {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return job.Rejectf("create app %s: %w", m.want.Name, f)
 	default:
+		m.open = true
 		return fmt.Errorf("create app %s: %w", m.want.Name, f)
 	}
 }
 
 // sum is the error that ends an EnsureApp whose time is over.
 func (m *appMaking) sum(err error) error {
-	if m.taken && !m.made {
+	if m.taken && !m.made && !m.open {
 		return job.Rejectf("app %s: the name has been taken by somebody else: choose another name", m.want.Name)
 	}
 	return err

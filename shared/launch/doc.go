@@ -25,8 +25,8 @@
 //
 // The runner comes for its grant (Ask) with a Ticket that was put into its machine's environment: an HMAC over job,
 // attempt and deadline. That is no credential: it is good for one attempt at one job, until its deadline, for the
-// first machine that asks, and it opens nothing but that job's narrow grant. Where the machine can prove who it is
-// with an OIDC token, the dispatcher asks for that instead.
+// first machine that asks, and it opens nothing but that job's narrow grant. A machine that can prove who it is with
+// an OIDC token of Fly's brings that along.
 //
 //	token            holder       lives       can do                          a thief gains
 //	Launcher.Token   dispatcher   to expiry   machines of the runner app      runners of any image; what the runner app's
