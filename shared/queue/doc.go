@@ -170,12 +170,12 @@
 // nothing to the server itself. Within the prefix a runner may write what its moves write, also of other apps; it
 // cannot launch, nor see or send letters, nor answer deliveries.
 //
-//	            dispatcher  runner  person
-//	            yes         –       yes     take, due, grant, outbox, sweeps
-//	            –           yes     yes     claim … finish, catalog, turns
-//	            yes         yes     yes     push, look up apps and routes
-//	            –           –       yes     enter, cancel, suspend, hold, audit, SCAN
-//	            yes         –       yes     EVAL, SCRIPT LOAD
+//	dispatcher  runner  person
+//	yes         –       yes     take, due, grant, outbox, sweeps
+//	–           yes     yes     claim … finish, catalog, turns
+//	yes         yes     yes     push, look up apps and routes
+//	–           –       yes     enter, cancel, suspend, hold, audit, SCAN
+//	yes         –       yes     EVAL, SCRIPT LOAD
 //
 // A runner calls scripts by their hash alone, as one that never ends would stop the server for all. So the dispatcher
 // loads them (LoadScripts, which Grant calls): a server that restarted in between refuses the runner, whose attempt

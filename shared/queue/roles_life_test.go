@@ -23,8 +23,8 @@ func must(t *testing.T, errs ...error) {
 
 // Broken when: the three parts of FlyCD cannot live a job's life, each with its own rights.
 func TestRolesLiveTheLivesOfJobs(t *testing.T) {
-	server, prefix, ctx := queuetest.Redis(t), "flycd:", t.Context()
-	dispatcher, runner, person := as(t, server, prefix, queue.DispatcherRole), as(t, server, prefix, queue.RunnerRole), as(t, server, prefix, queue.PersonRole)
+	server, ctx := queuetest.Redis(t), t.Context()
+	dispatcher, runner, person := as(t, server, queue.DispatcherRole), as(t, server, queue.RunnerRole), as(t, server, queue.PersonRole)
 	must(t, person.Ping(ctx), dispatcher.Ping(ctx))
 	if _, err := runner.Claim(ctx, "job", 1, "m"); err == nil || !strings.Contains(err.Error(), "the dispatcher loads the scripts") {
 		t.Errorf("a runner at a server without scripts gets %v", err)
@@ -43,6 +43,8 @@ func TestRolesLiveTheLivesOfJobs(t *testing.T) {
 	jobs, _ := catalog.Jobs(p, catalog.Found{Routes: routes, More: more}, time.Now())
 	_, _, err = dispatcher.Push(ctx, queue.Delivery{GUID: "g2", Jobs: jobs})
 	must(t, err)
+	// a server that restarts forgets the scripts, and a grant brings them back
+	must(t, client(t, server).ScriptFlush(ctx).Err())
 	deploys(t, runner, claimed(t, dispatcher, runner))
 	looks(t, dispatcher, person)
 	feedback(t, dispatcher)

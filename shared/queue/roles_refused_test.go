@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -131,7 +132,7 @@ func TestRolesAreRefusedTheRest(t *testing.T) {
 			for _, line := range strings.Split(lines[""]+"\n"+lines[role], "\n") {
 				refused(t, c, role, strings.TrimSpace(line))
 			}
-			if err := c.Get(t.Context(), "flycd:schema").Err(); err != nil && err != redis.Nil {
+			if err := c.Get(t.Context(), "flycd:schema").Err(); err != nil && !errors.Is(err, redis.Nil) {
 				t.Errorf("a %s may not read the schema: %v", role, err)
 			}
 		})
@@ -141,7 +142,7 @@ func TestRolesAreRefusedTheRest(t *testing.T) {
 // Broken when: a role's script reaches further because a script, and not the role, sends the command.
 func TestScriptOfOneRoleReachesNoFurtherForAnother(t *testing.T) {
 	server := queuetest.Redis(t)
-	dispatcher, runner := as(t, server, "flycd:", queue.DispatcherRole), as(t, server, "flycd:", queue.RunnerRole)
+	dispatcher, runner := as(t, server, queue.DispatcherRole), as(t, server, queue.RunnerRole)
 	if _, err := dispatcher.AppendLetters(t.Context(), queue.Feed{Upto: "1-0"}); err != nil {
 		t.Fatal(err)
 	}

@@ -53,10 +53,10 @@ func client(t *testing.T, server string) *redis.Client {
 	return c
 }
 
-// as opens the queue with the rights of a role.
-func as(t *testing.T, server, prefix, role string) *queue.Queue {
+// as opens the queue of the default prefix with the rights of a role.
+func as(t *testing.T, server, role string) *queue.Queue {
 	t.Helper()
-	q, err := queue.Open(user(t, server, prefix, role), prefix)
+	q, err := queue.Open(user(t, server, queue.DefaultPrefix, role), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (b *byRole) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 			// only a dispatcher's push is a delivery, whose id stands after the key
 			delivery := script == "push.lua" && fmt.Sprint(cmd.Args()[4]) != ""
 			for _, r := range slices.Backward(b.first) {
-				if slices.Contains(roles, r) && !(delivery && r == queue.RunnerRole) {
+				if slices.Contains(roles, r) && (!delivery || r != queue.RunnerRole) {
 					role = r
 				}
 			}
