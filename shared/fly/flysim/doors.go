@@ -12,6 +12,9 @@ import (
 // internalAPI is where the Machines API is inside Fly's network.
 const internalAPI = "http://_api.internal:4280"
 
+// flyIssuers are where the tokens of machines come from, before the organisation's slug.
+const flyIssuers = "https://oidc.fly.io/"
+
 // doors are the addresses of this host that stand for Fly's.
 type doors struct {
 	// api is the first that Listen served on.
@@ -102,6 +105,7 @@ func (s *Server) translate(env map[string]string) {
 	for k, v := range env {
 		if s.doors.api != "" {
 			v = strings.ReplaceAll(v, internalAPI, s.doors.api)
+			v = strings.ReplaceAll(v, flyIssuers, s.OIDCIssuer(""))
 		}
 		env[k] = s.translateApps(v)
 	}
