@@ -103,6 +103,7 @@ func TestRemovalKilledAtAnyCallIsFinishedByTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	each(t, int(whole.calls.Load()-before), func(t *testing.T, n int, after bool) {
+		t.Helper()
 		w := newWorld(t, options{})
 		w.install(t, w.want())
 		w.killedAt(t, n, after, removing(w))

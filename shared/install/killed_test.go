@@ -22,7 +22,7 @@ func (w *world) killedAt(t *testing.T, n int, after bool, do func(context.Contex
 		defer kill(nil)
 		done <- do(ctx, in)
 	})
-	killed := false
+	var killed bool
 	select {
 	case <-ctx.Done():
 		killed = errors.Is(context.Cause(ctx), errKilled)
@@ -75,6 +75,7 @@ func TestKilledAtAnyCallTheNextRunEndsInTheSameState(t *testing.T) {
 		t.Fatalf("an installation makes only %d calls", calls)
 	}
 	each(t, calls, func(t *testing.T, n int, after bool) {
+		t.Helper()
 		w := newWorld(t, options{})
 		if !w.killedAt(t, n, after, installing(w.want())) {
 			return // it had ended before

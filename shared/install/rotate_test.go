@@ -43,7 +43,6 @@ func (w *world) keys() (keys []string) {
 
 func TestPushIsAcceptedAfterInstallingRotatingAndRepairing(t *testing.T) {
 	w := newWorld(t, options{real: true})
-	want := w.want()
 	for _, change := range []struct {
 		name string
 		want func() install.Want
@@ -62,7 +61,7 @@ func TestPushIsAcceptedAfterInstallingRotatingAndRepairing(t *testing.T) {
 		}},
 	} {
 		old := w.keys()
-		want = change.want()
+		want := change.want()
 		w.install(t, want)
 		want.RotateWebhook, want.RotateTokens = false, false
 		w.check(t, want)
@@ -121,6 +120,7 @@ func TestRotationKilledAtAnyCallIsFinishedByTheNextRun(t *testing.T) {
 	whole.install(t, rotated(whole))
 	calls := int(whole.calls.Load() - before)
 	each(t, calls, func(t *testing.T, n int, after bool) {
+		t.Helper()
 		w := newWorld(t, options{})
 		w.install(t, w.want())
 		w.killedAt(t, n, after, installing(rotated(w)))

@@ -152,7 +152,7 @@ func TestMain(m *testing.M) {
 func dispatcherBinary(t *testing.T) string {
 	t.Helper()
 	binary.once.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "flycd-install-test-"); binary.err != nil {
+		if binary.dir, binary.err = os.MkdirTemp("", "flycd-install-test-"); binary.err != nil { //nolint:usetesting // it outlives the test
 			return
 		}
 		out, err := exec.Command("go", "build", "-o", filepath.Join(binary.dir, "dispatcher"), "github.com/gigurra/flycd/cmd/dispatcher").CombinedOutput()
