@@ -129,7 +129,9 @@ func TestPushMakesJobs(t *testing.T) {
 		{"nothing follows", mainPush(), catalog.Found{}, nil, "no app and no config tree follows refs/heads/main of github.com/acme/code"},
 		{"deleted branch", deleted, catalog.Found{Routes: apps("web")}, nil, "refs/heads/main of github.com/acme/code was deleted: what it deployed stays as it is"},
 		{
-			"a head commit that asks to be skipped", skipped, catalog.Found{Routes: append(apps("web"), catalog.Route{Config: tree}), More: true}, nil,
+			"a head commit that asks to be skipped", skipped,
+			catalog.Found{Routes: append(apps("web"), catalog.Route{Config: tree}), More: true},
+			nil,
 			"the head commit 0123456789ab of github.com/acme/code asks FlyCD to skip it: the next push without that deploys it too",
 		},
 		{

@@ -27,7 +27,7 @@ func moveMutations() []mutation {
 		{"common.lua", "from.kind == j.kind", "true", "PersonsDestroyLetsNoDeployPass"},
 		{"common.lua", "if j.waits ~= '' or j.suspended ~= ''", "if j.waits ~= ''", "SuspendedAppWaits"},
 		{"common.lua", "if holder(j.subject) then park(j) else enqueue(j) end", "enqueue(j)", "ResumedJobParksWhileAPersonDeploys"},
-		{"common.lua", "{ 'waits', 'suspended' }", "{ 'waits' }", "HeldJobIsCancelled"},
+		{"common.lua", ", suspended = P .. 'suspended:' }", " }", "HeldJobIsCancelled"},
 		// An app would be destroyed before its grace is over.
 		{"push.lua", "elseif j.delay > 0 then", "elseif false then", "DelayedPushWaitsForItsTime"},
 		{"push.lua", "if j.delay > 0 then redis.call('HSET', key, 'floor'", "if false then redis.call('HSET', key, 'floor'", "DelayOutlastsABusyApp"},

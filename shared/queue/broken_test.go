@@ -76,7 +76,7 @@ func mutations() []mutation {
 		{"common.lua", "redis.call('HDEL', P .. 'job:' .. j.id, 'ended', 'since')", "", "NeverDeployedDependencyIsWaitedForInBounds"},
 		{"common.lua", "redis.call('HEXISTS', P .. 'job:' .. j.id, 'entered') == 0", "true", "PersonsDeployAnswersNoPush"},
 		{"common.lua", "redis.call('HDEL', s, 'trouble')", "", "FailedDependencyFailsItsDependantsUntilItIsMended"},
-		{"common.lua", "redis.call('SREM', P .. why .. ':' .. j[why], j.id)", "", "DependencyIsDeployedFirst"},
+		{"common.lua", "redis.call('SREM', set .. j[why], j.id)", "", "DependencyIsDeployedFirst"},
 		{"common.lua", "  unqueue(j)\n  unwait(j)", "  unqueue(j)", "WaitingDependantIsSupersededAndCancelled"},
 		{"common.lua", "if holder(j.subject) then park(j) else enqueue(j) end", "enqueue(j)", "PersonsDeployParksWhatIsWoken"},
 		{"cancel.lua", "unwait(j)", "", "OnlyTheNewestJobComesBack"},

@@ -57,7 +57,7 @@ func (q *Queue) Includes(ctx context.Context, configID string) ([]catalog.Includ
 }
 
 func (q *Queue) includesOf(ctx context.Context, configID, n string) ([]catalog.Include, error) {
-	bodies, err := q.rdb.HVals(ctx, q.includes(configID, n)).Result()
+	bodies, err := q.rdb.SMembers(ctx, q.includes(configID, n)).Result()
 	if err != nil {
 		return nil, err
 	}

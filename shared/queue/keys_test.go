@@ -145,7 +145,7 @@ func TestIncludesLeaveNothingBehind(t *testing.T) {
 	each(t, func(t *testing.T, q *queue.Queue) {
 		t.Helper()
 		c := job.Config{Repo: "https://github.com/acme/config"}
-		for at, list := range [][]catalog.Include{{{Repo: "https://github.com/acme/lib"}, {Repo: "https://github.com/acme/lib", Ref: "v1"}}, nil} {
+		for at, list := range [][]catalog.Include{{{Repo: "https://github.com/acme/lib"}, {Repo: "https://github.com/acme/lib", Ref: "v1"}, {Repo: "https://github.com/acme/lib", Ref: "refs/heads/v1"}}, nil} {
 			gen, err := q.BeginGeneration(t.Context(), c)
 			if err == nil {
 				err = q.WriteIncludes(t.Context(), c, gen, list)

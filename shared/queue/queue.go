@@ -110,18 +110,18 @@ func scriptText(name string) (string, error) {
 	return text.String(), err
 }
 
-// scriptFiles are the files that a script is made of: its own after common.lua, or after outbox_common.lua, unless it
-// names the prefix itself.
+// scriptFiles are the files that a script is made of: its own after common.lua and end_common.lua, or after
+// outbox_common.lua, unless it names the prefix itself.
 func scriptFiles(name string) ([]string, error) {
-	own, library := "lua/"+name, "lua/common.lua"
+	own, library := "lua/"+name, []string{"lua/common.lua", "lua/end_common.lua"}
 	if strings.HasPrefix(name, "outbox_") {
-		library = "lua/outbox_common.lua"
+		library = []string{"lua/outbox_common.lua"}
 	}
 	body, err := files.ReadFile(own)
 	if err != nil || strings.Contains(string(body), "\nlocal P = KEYS[1]\n") {
 		return []string{own}, err
 	}
-	return []string{library, own}, nil
+	return append(library, own), nil
 }
 
 // Close ends the connections.

@@ -24,4 +24,4 @@ if config == '' then
   generation = redis.call('HGET', P .. 'config:' .. config, 'generation') or '0'
 end
 return { 1, redis.call('HGET', P .. 'job:' .. j.id, 'job'), left, entry,
-  unpack(redis.call('HVALS', P .. 'includes:' .. config .. ':' .. generation)) }
+  unpack(redis.call('SMEMBERS', P .. 'includes:' .. config .. ':' .. generation)) }

@@ -10,7 +10,7 @@ local P = KEYS[1]
 local id, generation, i, n = ARGV[1], ARGV[2], 4, 0
 while i <= #ARGV do
   local refs = tonumber(ARGV[i + 1])
-  redis.call('HSET', P .. 'includes:' .. id .. ':' .. generation, ARGV[i + 2], ARGV[i])
+  redis.call('SADD', P .. 'includes:' .. id .. ':' .. generation, ARGV[i])
   for r = 1, refs do redis.call('HSET', P .. 'trees:' .. ARGV[i + 1 + r], generation .. ' ' .. id, ARGV[3]) end
   i, n = i + 2 + refs, n + 1
 end

@@ -46,11 +46,11 @@ func (w *world) tombstones(folder, want string) []queue.Tombstone {
 	return list
 }
 
-// drop lets a tree stop naming the app web.
-func (w *world) drop(folder string) {
-	w.sync(tree(folder), 1000, "web", "api")
-	w.mark(folder, "k2", "web")
-	w.sync(tree(folder), 2000, "api")
+// drop lets the tree a stop naming the app web.
+func (w *world) drop() {
+	w.sync(tree("a"), 1000, "web", "api")
+	w.mark("a", "k2", "web")
+	w.sync(tree("a"), 2000, "api")
 }
 
 func droppedAppHasATombstone(w *world) {
@@ -77,7 +77,7 @@ func droppedAppHasATombstone(w *world) {
 }
 
 func tombstoneKnowsItsDestroy(w *world) {
-	w.drop("a")
+	w.drop()
 	first, j := destroy("web", "k1", "k2", 2000), graced(time.Hour, destroy("web", "k2", "k3", 3000))
 	w.push("waiting", first)
 	w.is("job", w.tombstones("a", "web")[0].Job, first.ID)
@@ -97,7 +97,7 @@ func tombstoneKnowsItsDestroy(w *world) {
 }
 
 func destroyThatFailedLeavesTheApp(w *world) {
-	w.drop("a")
+	w.drop()
 	j, next := destroy("web", "k1", "k2", 2000), destroy("web", "k2", "k3", 3000)
 	w.push("waiting", j)
 	w.finish(w.start(j), job.Rejected)
@@ -120,7 +120,7 @@ func destroyThatFailedLeavesTheApp(w *world) {
 }
 
 func namedAppHasNoTombstone(w *world) {
-	w.drop("a")
+	w.drop()
 	j := destroy("web", "k1", "k2", 2000)
 	w.push("waiting", j)
 	w.finish(w.start(j), job.Rejected)
@@ -150,7 +150,7 @@ func markWithoutASwitchCountsForNothing(w *world) {
 }
 
 func markIsKeptWhenItIsMadeAgain(w *world) {
-	w.drop("a")
+	w.drop()
 	j := destroy("web", "k1", "k2", 2000)
 	w.push("waiting", j)
 	since := w.tombstones("a", "web")[0].Since
@@ -162,7 +162,7 @@ func markIsKeptWhenItIsMadeAgain(w *world) {
 }
 
 func appThatGoesAgainHasANewTombstone(w *world) {
-	w.drop("a")
+	w.drop()
 	j := destroy("web", "k1", "k2", 2000)
 	w.push("waiting", j)
 	w.finish(w.start(j), job.Updated)
@@ -175,7 +175,7 @@ func appThatGoesAgainHasANewTombstone(w *world) {
 }
 
 func appOfAnotherTreeIsNotMarked(w *world) {
-	w.drop("a")
+	w.drop()
 	w.sync(tree("b"), 3000, "web")
 	w.mark("a", "k3", "web")
 	w.tombstones("a", "")
@@ -189,7 +189,7 @@ func appOfAnotherTreeIsNotMarked(w *world) {
 
 // Broken when: a tree that nobody looked at meanwhile still counts an app that another tree had since as its own.
 func tombstoneIsOfTheLastTree(w *world) {
-	w.drop("a")
+	w.drop()
 	w.sync(tree("b"), 3000, "web")
 	w.mark("b", "k4", "web")
 	w.sync(tree("b"), 4000)
@@ -199,7 +199,7 @@ func tombstoneIsOfTheLastTree(w *world) {
 
 func destroyByOthersIsNoted(w *world) {
 	w.must(w.q.MarkDestroyed(w.ctx, "web"))
-	w.drop("a")
+	w.drop()
 	w.must(w.q.MarkDestroyed(w.ctx, "web"))
 	t := w.tombstones("a", "web")[0]
 	w.is("it is gone", t.Gone.IsZero(), false)

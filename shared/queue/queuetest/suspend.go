@@ -55,9 +55,9 @@ func (w *world) held(j job.Job, subject string) {
 	w.is("attempts that it spent", r.Attempt, 0)
 }
 
-// byHand is a deploy that a person asks the queue for.
-func byHand(app string, at int64) job.Job {
-	j := person(job.Deploy, app, at)
+// byHand is a deploy of web that a person asks the queue for.
+func byHand(at int64) job.Job {
+	j := person(job.Deploy, "web", at)
 	j.Reason = job.ByDispatch
 	return j
 }
@@ -106,7 +106,7 @@ func suspendedTreeHoldsItsSyncsAndItsApps(w *world) {
 }
 
 func personsJobPassesASuspension(w *world) {
-	a, b, hand := source("web", "", "c1", 1000), source("web", "c1", "c2", 3000), byHand("web", 2000)
+	a, b, hand := source("web", "", "c1", 1000), source("web", "c1", "c2", 3000), byHand(2000)
 	w.suspend("web")
 	w.push("waiting", a)
 	w.idle()
@@ -121,7 +121,7 @@ func personsJobPassesASuspension(w *world) {
 }
 
 func newerPushTakesNothingFromAPerson(w *world) {
-	first, hand, a, b := byHand("web", 1000), byHand("web", 2000), source("web", "", "c1", 3000), source("web", "c1", "c2", 4000)
+	first, hand, a, b := byHand(1000), byHand(2000), source("web", "", "c1", 3000), source("web", "c1", "c2", 4000)
 	w.suspend("web")
 	w.push("waiting", first)
 	c := w.start(first)
@@ -133,7 +133,7 @@ func newerPushTakesNothingFromAPerson(w *world) {
 }
 
 func givenBackPersonsJobHandsOn(w *world) {
-	hand, a := byHand("web", 1000), source("web", "", "c1", 2000)
+	hand, a := byHand(1000), source("web", "", "c1", 2000)
 	w.suspend("web")
 	w.push("waiting", hand)
 	c := w.start(hand)
@@ -155,7 +155,7 @@ func personsDestroyLetsNoDeployPass(w *world) {
 }
 
 func latePersonsJobLetsTheNewerOnePass(w *world) {
-	hand, a := byHand("web", 1000), source("web", "", "c1", 2000)
+	hand, a := byHand(1000), source("web", "", "c1", 2000)
 	w.suspend("web")
 	w.push("waiting", a)
 	w.idle()
