@@ -15,6 +15,17 @@
 // job.ErrRejected and says what to do; a network that fails does not and may be tried again. No
 // error, and no log, holds a credential.
 //
+// # Private repositories
+//
+// A Keyring holds credentials by place: a host, an owner on it, or one repository, of which the longest that a
+// repository is in decides. Tokens (also those that a GitHub App gets for a job) go to https, and to the host that they
+// are for: a redirect to another takes none along. Private keys go to ssh. There every host is pinned: GitHub's
+// published keys are built in, Client.HostKeys and Client.KnownHosts add others, and a host whose key is unknown, or not the
+// one that is known, is refused before anything is sent; the error shows the key's fingerprint, to be compared
+// with what the host publishes. Credentials are in memory alone: go-git speaks https and ssh itself, no program is
+// started for a repository that has one, and the programs of a person's machine that are asked for others get none of
+// FlyCD's settings in their environment.
+//
 // # Which files count
 //
 // In a folder on disk, files that .gitignore excludes (the folder's own, those below it and those

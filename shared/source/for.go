@@ -10,7 +10,7 @@ import (
 // wrote who is not trusted. It asks no programs of this machine and opens no folders.
 func (c *Client) For(repo string) *Client {
 	one := &Client{
-		Limits: c.Limits, Dir: c.Dir, KnownHosts: c.KnownHosts, NoFolders: true, Memory: c.Memory, HTTP: c.HTTP, Now: c.Now,
+		Limits: c.Limits, Dir: c.Dir, KnownHosts: c.KnownHosts, HostKeys: c.HostKeys, NoFolders: true, Memory: c.Memory, HTTP: c.HTTP, Now: c.Now,
 	}
 	if c.Auth != nil {
 		one.Auth = onlyFor{c.Auth, job.RepoKey(repo)}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ func askGit(ctx context.Context, r remote) (Credential, bool) {
 	ctx, cancel := context.WithTimeout(ctx, askGitFor)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "credential", "fill") //nolint:gosec // git of the person's PATH
-	cmd.Env = append(cmd.Environ(), "GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=never", "GIT_ASKPASS=", "SSH_ASKPASS=")
+	cmd.Env = append(withoutOurs(cmd.Environ()), "GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=never", "GIT_ASKPASS=", "SSH_ASKPASS=")
 	cmd.Stdin = strings.NewReader("url=" + r.String() + "\n\n")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
@@ -44,6 +45,14 @@ func askGit(ctx context.Context, r remote) (Credential, bool) {
 		return Credential{}, false
 	}
 	return parseCredential(out)
+}
+
+// withoutOurs leaves FlyCD's own settings, and Fly's, out of the environment of a program: their tokens are none of its
+// business.
+func withoutOurs(environ []string) []string {
+	return slices.DeleteFunc(environ, func(v string) bool {
+		return strings.HasPrefix(v, "FLYCD_") || strings.HasPrefix(v, "FLY_") || strings.HasPrefix(v, "REDIS_URL=")
+	})
 }
 
 // parseCredential reads what `git credential fill` prints.
@@ -110,6 +119,7 @@ func startProgram(cmd *exec.Cmd, limit int64) (*programSession, error) {
 	}
 	s.out = bufio.NewReaderSize(io.LimitReader(out, limit), 64<<10)
 	cmd.Stderr = s.stderr
+	cmd.Env = withoutOurs(cmd.Environ())
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -184,7 +194,7 @@ func sshFailure(stderr string, err error) error {
 	text := strings.ToLower(stderr)
 	switch {
 	case strings.Contains(text, "host key verification failed"):
-		return job.Rejectf("ssh refuses the host's key: connect once by hand (ssh -T) and check it, or add it to known_hosts")
+		return job.Rejectf("ssh refuses the host's key: compare it with the fingerprints that the host publishes, and only if it is one of them add it to known_hosts")
 	case strings.Contains(text, "permission denied"):
 		return transport.ErrAuthorizationFailed
 	case strings.Contains(text, "repository not found"), strings.Contains(text, "does not appear to be a git repository"),

@@ -26,6 +26,8 @@ type Client struct {
 	// KnownHosts are further known_hosts files for ssh beside GitHub's published keys, which are
 	// built in. A host that is in none of them is refused.
 	KnownHosts []string
+	// HostKeys are further known hosts, as the lines of such a file; CheckKnownHosts says what is wrong with them.
+	HostKeys string
 	// NoFolders refuses repositories that are folders of this machine (file URLs).
 	NoFolders bool
 	// Memory is how long the answer of ls-remote is used again; zero means 5 seconds, negative never.

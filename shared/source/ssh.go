@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -82,20 +83,54 @@ func (p pinned) ClientConfig() (*ssh.ClientConfig, error) {
 		return nil, err
 	}
 	config.Timeout = dialWithin
-	config.HostKeyCallback = p.check.HostKeyCallback()
+	config.HostKeyCallback = p.compare
 	config.HostKeyAlgorithms = p.check.HostKeyAlgorithms(net.JoinHostPort(p.host.endpoint().Host, strconv.Itoa(or(p.host.port, gitssh.DefaultPort))))
 	return config, nil
 }
 
-// hostKeys reads the known hosts. The published keys go through a file, as their parser reads
-// nothing else.
+// compare is the check of the host's key; its error tells which key the host showed.
+func (p pinned) compare(host string, addr net.Addr, key ssh.PublicKey) error {
+	err := p.check.HostKeyCallback()(host, addr, key)
+	if err == nil {
+		return nil
+	}
+	return shown{err, key.Type() + " " + ssh.FingerprintSHA256(key)}
+}
+
+// shown is why a host's key was refused, and the key.
+type shown struct {
+	error
+	key string
+}
+
+// Unwrap gives the reason.
+func (s shown) Unwrap() error { return s.error }
+
+// CheckKnownHosts says what is wrong with the lines of a known_hosts file.
+func CheckKnownHosts(text string) error {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		_, _, _, _, rest, err := ssh.ParseKnownHosts([]byte(line))
+		if errors.Is(err, io.EOF) { // empty, or a comment
+			continue
+		}
+		if err != nil || len(rest) > 0 {
+			return fmt.Errorf("line %d is none of a known_hosts file: expected HOST KEYTYPE KEY, such as git.example.com ssh-ed25519 AAAA…", n)
+		}
+	}
+	return nil
+}
+
+// hostKeys reads the known hosts. Those that are no files go through one, as the parser reads nothing else; there is
+// nothing secret in it.
 func (c *Client) hostKeys() (knownhosts.HostKeyCallback, error) {
 	f, err := os.CreateTemp(or(c.Dir, os.TempDir()), "flycd-known-hosts-*")
 	if err != nil {
 		return nil, fmt.Errorf("read known hosts: %w", err)
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // public keys
-	_, err = f.Write(publishedHosts)
+	_, err = f.WriteString(string(publishedHosts) + "\n" + c.HostKeys + "\n")
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read known hosts: %w", err)
 	}
@@ -114,12 +149,16 @@ func (c *Client) hostKeys() (knownhosts.HostKeyCallback, error) {
 
 // explainSSH says what ssh's errors mean; nil when err is none of them.
 func explainSSH(r remote, err error) error {
+	const advice = "Compare it with the fingerprints that the host publishes, and only if it is one of them put the host's line into " +
+		"FLYCD_KNOWN_HOSTS (on your own machine: into known_hosts)"
+	seen := shown{key: "a key"}
+	_ = errors.As(err, &seen) // ssh of a person's machine shows none
 	switch {
 	case knownhosts.IsHostKeyChanged(err):
-		return job.Rejectf("repository %s: the host's key is not the one that is known: somebody may be listening, or the key was renewed; "+
-			"check it and correct known_hosts", r)
+		return job.Rejectf("repository %s: the host's key is not the one that is known: it showed %s. Somebody may be listening, or the key was renewed. %s",
+			r, seen.key, advice)
 	case knownhosts.IsHostUnknown(err):
-		return job.Rejectf("repository %s: the host's key is unknown: check it and add it to known_hosts (ssh-keyscan %s)", r, r.host)
+		return job.Rejectf("repository %s: the host's key is unknown: it showed %s. %s", r, seen.key, advice)
 	case strings.Contains(err.Error(), "ssh: unable to authenticate"):
 		return job.Rejectf("repository %s: access denied, the ssh key does not open it", r)
 	}

@@ -163,7 +163,7 @@ func (s *Server) command(conn io.ReadWriter, command, key string) error {
 	s.mu.Unlock()
 	switch {
 	case !opens:
-		return errors.New("Repository not found") //nolint:staticcheck // as GitHub says it
+		return errors.New("Repository not found.") //nolint:staticcheck,revive // as GitHub says it
 	case program == "git-receive-pack":
 		return errors.New("The key you are authenticating with has been marked as read only") //nolint:staticcheck // as GitHub says it
 	case program != "git-upload-pack":
