@@ -92,6 +92,8 @@
 //	                                      image       BuildkitSecretReachesItsStepAlone, SecretsAreTakenOutHoweverTheyArrive
 //	                                      buildkit    SecretsReachTheirStepsAndStayNowhere, ValueInPiecesOfTwoStepsIsTakenOut,
 //	                                                  SSHKeysSignForStepsAndCannotBeTakenAway
+//	                                      source      CredentialsStayInMemory, TokenStaysWithItsHost, WrongHostKeyIsRefused,
+//	                                                  KeyringShowsItselfNowhere
 //	                                      probe       SecretsOfAnAddressAreNotTold
 //	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
 //	                                      deploy      UnchangedSecretCostsNothing
