@@ -22,7 +22,7 @@ import (
 const senderEnv, urlEnv = "FLYCD_TEST_SENDER", "FLYCD_TEST_REDIS"
 
 // killedLease is how long a killed sender keeps its channel: longer than what it sent may be on its way.
-const killedLease = 2 * time.Second
+const killedLease = 5 * time.Second
 
 // arrival is a letter as it is sent.
 type arrival struct {
