@@ -95,6 +95,7 @@
 //	                                      source      CredentialsStayInMemory, TokenStaysWithItsHost, WrongHostKeyIsRefused,
 //	                                                  KeyringShowsItselfNowhere
 //	                                      probe       SecretsOfAnAddressAreNotTold
+//	                                      forge       ErrorsOfADestinationHoldNothingOfIt, TokenIsShownToTheForgeAlone
 //	10  unchanged is cheap                runner      UnchangedCostsOneQuestion, SameSubtreeCostsOneFetch
 //	                                      deploy      UnchangedSecretCostsNothing
 //	11  bad input stops nobody            runner      BadAppsStopNobody, PanicEndsOneJob
@@ -108,6 +109,8 @@
 //	    of ours, and ends with its job                KilledRunnerTakesEverythingAlong (and the table in its doc)
 //	                                      cmd         StepsSeeNothingOfTheRunnerOrOfAnotherJob,
 //	                                                  StepsReachNothingOfTheMachineOrOfAnotherJob
+//	14  feedback comes in order, and      forge       FeedbackArrivesInOrderAndOncePerState, LostAnswersRepeatNothing,
+//	    once per state                                HostileTextIsInertInEveryChannel
 //
 // A room is added when a noun appears that no room owns: in this map, in the test's layers and in
 // the lint configuration, in one commit.

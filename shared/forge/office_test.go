@@ -57,10 +57,10 @@ func postAt(q *queue.Queue, c *forge.Client, box string) *forge.Post {
 }
 
 // each runs a law with both servers.
-func each(t *testing.T, law func(t *testing.T, o *office)) {
+func each(t *testing.T, law func(o *office)) {
 	t.Helper()
-	t.Run("embedded", func(t *testing.T) { law(t, newOffice(t, queuetest.Embedded(t))) })
-	t.Run("redis", func(t *testing.T) { law(t, newOffice(t, queuetest.Redis(t))) })
+	t.Run("embedded", func(t *testing.T) { law(newOffice(t, queuetest.Embedded(t))) })
+	t.Run("redis", func(t *testing.T) { law(newOffice(t, queuetest.Redis(t))) })
 }
 
 // postbox takes notices in.
@@ -176,11 +176,10 @@ func (o *office) start(j job.Job) *queue.Claim {
 }
 
 // run lets a job end.
-func (o *office) run(j job.Job, r job.Result) job.Job {
+func (o *office) run(j job.Job, r job.Result) {
 	o.t.Helper()
 	o.push(j)
 	must(o.t, o.q.Finish(o.t.Context(), o.start(j), r))
-	return j
 }
 
 // deliver delivers until nothing is left.

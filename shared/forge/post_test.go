@@ -23,7 +23,8 @@ var (
 
 // Broken when: a commit does not show what becomes of it, or shows it twice.
 func TestDeployIsToldAtItsCommit(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
+	each(t, func(o *office) {
+		t := o.t
 		o.catalog(o.web())
 		j := o.push(o.job(nil))
 		o.deliver()
@@ -31,7 +32,10 @@ func TestDeployIsToldAtItsCommit(t *testing.T) {
 		o.shows("flycd/web pending queued")
 		r := updated(3)
 		r.SourceCommit, r.ConfigCommit = o.commit, o.commit
-		must(t, o.q.Finish(t.Context(), o.start(j), r))
+		c := o.start(j)
+		o.deliver()
+		o.shows("flycd/web pending queued")
+		must(t, o.q.Finish(t.Context(), c, r))
 		o.deliver()
 		o.deliver()
 		o.shows("flycd/web pending queued", "flycd/web success updated: release 3")
@@ -72,7 +76,8 @@ func TestWhatIsOverIsToldAtOnce(t *testing.T) {
 
 // Broken when: a commit that a newer one overtook waits for ever, or one that is still wished for is called overtaken.
 func TestOvertakenCommitIsNotLeftPending(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
+	each(t, func(o *office) {
+		t := o.t
 		o.catalog(o.web())
 		first := o.commit
 		o.push(o.job(nil))
@@ -127,7 +132,8 @@ func TestSweepsRepeatNothing(t *testing.T) {
 
 // Broken when: a pull request gets a comment for every push, or somebody else's comment is written over.
 func TestPullRequestHasOneComment(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
+	each(t, func(o *office) {
+		t := o.t
 		pull := func(j *job.Job) {
 			j.Kind, j.App, j.Pull, j.Reason, j.Half.Side = job.Plan, "", 1, job.ByPull, job.ConfigSide
 		}
