@@ -72,7 +72,7 @@ func BenchmarkClaimToFinish(b *testing.B) {
 	q := open(b, queuetest.Redis(b))
 	ctx := b.Context()
 	for i := 0; b.Loop(); i++ {
-		if _, _, err := q.Push(ctx, queue.Delivery{Jobs: []job.Job{deployJob("web", "", fmt.Sprint("c", i), int64(i))}}); err != nil {
+		if _, _, err := q.Push(ctx, queue.Delivery{Jobs: []job.Job{deployJob("web", "", fmt.Sprint("c", i), int64(i+1))}}); err != nil {
 			b.Fatal(err)
 		}
 		l, ok, err := q.Take(ctx, 10)
