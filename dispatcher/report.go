@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/gigurra/flycd/shared/forge"
 )
 
 // reportWithin bounds how long feedback is delivered at a time.
@@ -12,7 +14,7 @@ const reportWithin = 20 * time.Second
 // Feedback tells the world what becomes of jobs. *forge.Post does.
 type Feedback interface {
 	// Deliver tells what is to be told, for at most budget. What it does not get to stays for the next time.
-	Deliver(ctx context.Context, budget time.Duration) error
+	Deliver(ctx context.Context, budget time.Duration) (forge.Report, error)
 }
 
 // reports lets one delivery of feedback run at a time.
@@ -46,8 +48,12 @@ func (s *Server) report(ctx context.Context) <-chan struct{} {
 	s.due.work.Go(func() {
 		defer cancel()
 		for again := true; again; {
-			if err := s.Feedback.Deliver(ctx, reportWithin); err != nil {
+			did, err := s.Feedback.Deliver(ctx, reportWithin)
+			if err != nil {
 				s.Log.WarnContext(ctx, "feedback not delivered", "error", err.Error())
+			}
+			if did != (forge.Report{}) {
+				s.Log.InfoContext(ctx, "told", "events", did.Events, "letters", did.Letters, "sent", did.Sent, "failed", did.Failed)
 			}
 			again = s.reports.next(ctx)
 		}

@@ -44,6 +44,9 @@ type Runner struct {
 	Deadline time.Time
 	// Secrets are values that never reach the log.
 	Secrets []string
+	// Rejected is why no attempt can help, where that was found out before the claim: it is recorded, and nothing is
+	// done.
+	Rejected error
 	// Out takes the log as it comes, beside the job's log in Redis.
 	Out io.Writer
 	// Level is the least level that is logged.
@@ -146,6 +149,9 @@ func (r *Runner) deploy(ctx context.Context, d *deploy.Deployer, claim *queue.Cl
 			err = fmt.Errorf("FlyCD itself failed, which is a bug of FlyCD's: %v", p)
 		}
 	}()
+	if r.Rejected != nil {
+		return job.Result{Outcome: job.Rejected, Detail: r.Rejected.Error(), Refused: true}, nil
+	}
 	return d.Deploy(ctx, RequestOf(claim))
 }
 

@@ -70,6 +70,7 @@ type config struct {
 	GitHubAppID      string `env:"FLYCD_GITHUB_APP_ID" help:"a GitHub App instead: its tokens are minted for what they are needed for, also those that runners clone with"`
 	GitHubAppKey     string `env:"FLYCD_GITHUB_APP_KEY" help:"the app's private key, PEM"`
 	GitHubAppKeyFile string `env:"FLYCD_GITHUB_APP_KEY_FILE,file" help:"a file that holds FLYCD_GITHUB_APP_KEY"`
+	Link             string `env:"FLYCD_LINK" help:"address that commit statuses and notices link to, with {job} and {app} in it; the app itself without it"`
 	Notify           string `env:"FLYCD_NOTIFY" help:"destinations that manifests name in notify: NAME=https://… (with #SECRET to sign), NAME=slack+https://…, comma separated"`
 	NotifyFile       string `env:"FLYCD_NOTIFY_FILE,file" help:"a file that holds FLYCD_NOTIFY"`
 	NotifyAllow      string `env:"FLYCD_NOTIFY_ALLOW" help:"private addresses that destinations may have, IP:PORT, comma separated"`

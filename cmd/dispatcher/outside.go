@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/gigurra/flycd/shared/forge"
 	"github.com/gigurra/flycd/shared/identity"
 	"github.com/gigurra/flycd/shared/launch"
+	"github.com/gigurra/flycd/shared/queue"
 )
 
 // judgeOutside judges the settings for those whom the dispatcher speaks to, and completes them.
@@ -82,6 +84,13 @@ func (c *config) grants(l *launch.Launcher, git *forge.Client) *dispatcher.Grant
 		g.Machines = &identity.Verifier{Issuer: c.FlyIssuer, Audience: c.OIDCAudience}
 	}
 	return g
+}
+
+// post tells the forge and the destinations what becomes of jobs.
+func (c *config) post(q *queue.Queue, git *forge.Client, log *slog.Logger) *forge.Post {
+	to, _ := forge.ParseDestinations(c.Notify) // judged before
+	allow, _ := c.notifyAllow()                // judged before
+	return &forge.Post{Events: q, Outbox: q, Jobs: q, Forge: git, Destinations: to, Link: c.Link, Allow: allow, Log: log}
 }
 
 // callers are those who may call instead of push.

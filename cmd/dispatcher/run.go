@@ -100,6 +100,7 @@ func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dis
 	if git != nil {
 		d.Forge = git
 	}
+	d.Feedback = cfg.post(q, git, log)
 	return d
 }
 

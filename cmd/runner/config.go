@@ -2,12 +2,10 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +15,8 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/gigurra/flycd/shared/fly"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/source"
 )
@@ -33,7 +33,12 @@ type config struct {
 	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
 	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
 
-	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may change the job's app; required"`
+	Ticket    string `env:"FLYCD_TICKET" help:"proves to the dispatcher that it launched this machine, where Fly does not; the dispatcher sets it"`
+	GrantURL  string `env:"FLYCD_GRANT_URL" help:"where the dispatcher grants what the job needs: a Fly token for its app alone, and tokens for its repositories"`
+	FlySocket string `env:"FLYCD_FLY_SOCKET" envDefault:"/.fly/api" help:"where Fly tells a machine who it is"`
+	Audience  string `env:"FLYCD_OIDC_AUDIENCE" envDefault:"flycd" help:"whom that is told for"`
+
+	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may change the job's app; required without FLYCD_GRANT_URL"`
 	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
 	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API, where it is not https://api.machines.dev"`
 	APIBaseURL   string `env:"FLY_API_BASE_URL" help:"Fly's GraphQL and logs, where they are not at https://api.fly.io"`
@@ -47,8 +52,13 @@ type config struct {
 	Passphrase    string `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
 	SecretsAllow  string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
-	GitTokens     string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories, HOST=TOKEN, comma separated, such as github.com=github_pat_…"`
-	GitTokensFile string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
+	GitTokens      string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories over https, HOST[/OWNER[/REPO]]=TOKEN, comma separated, such as github.com/acme=github_pat_…"`
+	GitTokensFile  string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
+	GitKeys        string `env:"FLYCD_GIT_KEYS" help:"private keys for repositories over ssh, PEM, each after a line HOST[/OWNER[/REPO]]; one without is for every host"`
+	GitKeysFile    string `env:"FLYCD_GIT_KEYS_FILE,file" help:"a file that holds FLYCD_GIT_KEYS"`
+	SSHKey         string `env:"FLY_SSH_PRIVATE_KEY" help:"one private key for every host that FLYCD_GIT_KEYS has none for"`
+	KnownHosts     string `env:"FLYCD_KNOWN_HOSTS" help:"keys of ssh hosts beside GitHub's, as the lines of a known_hosts file; others are refused"`
+	KnownHostsFile string `env:"FLYCD_KNOWN_HOSTS_FILE,file" help:"a file that holds FLYCD_KNOWN_HOSTS"`
 
 	Builder      string `env:"FLYCD_BUILDER" help:"buildkit (in this machine), buildctl, flyctl, or fact (builds nothing: for a simulated Fly only); empty takes the first that is there, and flyctl beside it for apps that ask for Fly's builders"`
 	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a BuildKit that is run elsewhere, for buildctl"`
@@ -78,6 +88,8 @@ func readConfig(environ []string) (config, error) {
 		{&cfg.RedisURL, &cfg.RedisURLFile},
 		{&cfg.APIToken, &cfg.APITokenFile},
 		{&cfg.GitTokens, &cfg.GitTokensFile},
+		{&cfg.GitKeys, &cfg.GitKeysFile},
+		{&cfg.KnownHosts, &cfg.KnownHostsFile},
 		{&cfg.Logins, &cfg.LoginsFile},
 		{&cfg.DigestKey, &cfg.DigestKeyFile},
 		{&cfg.PGPKey, &cfg.PGPKeyFile},
@@ -94,7 +106,7 @@ func (c config) judge() error {
 		{"FLYCD_JOB", c.Job, "the dispatcher sets it when it makes the machine"},
 		{"FLY_MACHINE_ID", c.Machine, "Fly sets it in every machine; elsewhere choose a name of its own for each process"},
 		{"REDIS_URL", c.RedisURL, "make it a secret of the runner app (fly secrets set)"},
-		{"FLY_API_TOKEN", c.APIToken, "make it a secret of the runner app (fly secrets set)"},
+		{"FLY_API_TOKEN", c.APIToken + c.GrantURL, "make it a secret of the runner app (fly secrets set), or let the dispatcher grant it (FLYCD_MINT_TOKEN there)"},
 	} {
 		if f.value == "" {
 			errs = append(errs, fmt.Errorf("%s is not set: %s", f.name, f.hint))
@@ -103,8 +115,11 @@ func (c config) judge() error {
 	if c.Job != "" && c.Attempt < 1 {
 		errs = append(errs, errors.New("FLYCD_ATTEMPT is not set: the dispatcher sets it when it makes the machine"))
 	}
-	if _, err := c.tokens(); err != nil {
+	if _, err := c.keyring(launch.Grant{}); err != nil {
 		errs = append(errs, err)
+	}
+	if err := source.CheckKnownHosts(c.KnownHosts); err != nil {
+		errs = append(errs, fmt.Errorf("FLYCD_KNOWN_HOSTS: %w", err))
 	}
 	if _, err := c.level(); err != nil {
 		errs = append(errs, err)
@@ -152,41 +167,28 @@ func (c config) level() (slog.Level, error) {
 	return level, nil
 }
 
-// tokens are Git credentials by host. They implement source.Authenticator.
-type tokens map[string]string
-
-func (c config) tokens() (tokens, error) {
-	t := tokens{}
-	for part := range strings.SplitSeq(c.GitTokens, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		host, token, ok := strings.Cut(part, "=")
-		if !ok || host == "" || token == "" {
-			return nil, errors.New("FLYCD_GIT_TOKENS: expected HOST=TOKEN, comma separated, such as github.com=github_pat_…")
-		}
-		t[strings.ToLower(host)] = token
+// keyring opens private repositories: with what the dispatcher granted for them, else with what is set here.
+func (c config) keyring(g launch.Grant) (*source.Keyring, error) {
+	k := &source.Keyring{}
+	if err := k.AddTokens(c.GitTokens); err != nil {
+		return nil, fmt.Errorf("FLYCD_GIT_TOKENS: %w", err)
 	}
-	return t, nil
-}
-
-// Credential gives the token of the repository's host.
-func (t tokens) Credential(_ context.Context, repo string) (source.Credential, error) {
-	u, err := url.Parse(repo)
-	if err != nil || u.Scheme != "https" {
-		return source.Credential{}, nil //nolint:nilerr // what is no https URL has no token
+	for _, f := range []struct{ name, value string }{{"FLY_SSH_PRIVATE_KEY", c.SSHKey}, {"FLYCD_GIT_KEYS", c.GitKeys}} {
+		if err := k.AddKeys(f.value); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
 	}
-	token := t[strings.ToLower(u.Hostname())]
-	return source.Credential{Password: manifest.NewSecret(token)}, nil
+	for _, one := range g.Git {
+		if err := k.Add(one.Repo, source.Credential{Username: one.Username, Password: manifest.NewSecret(one.Password)}); err != nil {
+			return nil, fmt.Errorf("take the credential for %s: %w", job.RepoKey(one.Repo), err)
+		}
+	}
+	return k, nil
 }
 
 // secrets are the values that never reach a log.
 func (c config) secrets() []string {
-	all := []string{c.APIToken, c.RedisURL, c.NextToken, c.DigestKey, c.AgeKey, c.PGPKey, c.Passphrase}
-	t, _ := c.tokens() // judged before
-	for _, token := range t {
-		all = append(all, token)
-	}
+	all := []string{c.APIToken, c.Ticket, c.RedisURL, c.NextToken, c.DigestKey, c.AgeKey, c.PGPKey, c.Passphrase}
 	logins, _ := c.logins() // judged before
 	for _, login := range logins {
 		all = append(all, login.Password.Reveal())

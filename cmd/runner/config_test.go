@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gigurra/flycd/shared/launch"
 )
 
 func full(more ...string) []string {
@@ -29,11 +31,11 @@ func TestEnvironmentIsRead(t *testing.T) {
 	if want := time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC); !cfg.Deadline.Equal(want) || cfg.Attempt != 2 || cfg.NextToken != "from-a-file" {
 		t.Errorf("read %+v", cfg)
 	}
-	tok, err := cfg.tokens()
+	tok, err := cfg.keyring(launch.Grant{Git: []launch.GitCredential{{Repo: "https://github.com/granted/one", Username: "x-access-token", Password: "ghs"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for repo, want := range map[string]string{"https://github.com/a/b": "abc", "https://git.example/a": "x=y", "https://other/a": "", "http://github.com/a/b": ""} {
+	for repo, want := range map[string]string{"https://github.com/a/b": "abc", "https://github.com/granted/one": "ghs", "https://git.example/a": "x=y", "https://other/a": "", "http://github.com/a/b": ""} {
 		c, err := tok.Credential(t.Context(), repo)
 		if err != nil || c.Password.Reveal() != want {
 			t.Errorf("%s: %v", repo, err)

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/sandbox"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/secret"
@@ -65,11 +67,22 @@ func run(ctx context.Context, args []string, e environment) int {
 		fmt.Fprintf(e.err, "runner: %v\n", err)
 		return exitUsage
 	}
-	r, closeAll, err := newRunner(ctx, cfg, e)
-	if err != nil {
+	cfg, grant, err := cfg.granted(ctx)
+	switch {
+	case errors.Is(err, launch.ErrRefused):
+		// somebody else's job, as when a claim is refused
 		fmt.Fprintf(e.err, "runner: %v\n", err)
+		return exitOK
+	case err != nil && !errors.Is(err, job.ErrRejected):
+		fmt.Fprintf(e.err, "runner: %v\n", err)
+		return exitFailed
+	}
+	r, closeAll, failed := newRunner(ctx, cfg, grant, e)
+	if failed != nil {
+		fmt.Fprintf(e.err, "runner: %v\n", failed)
 		return exitUsage
 	}
+	r.Rejected = err
 	err = r.Run(ctx)
 	closeAll()
 	if err != nil {
@@ -80,7 +93,7 @@ func run(ctx context.Context, args []string, e environment) int {
 }
 
 // newRunner wires the runner. The function that it gives lets go of what was opened.
-func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, func(), error) {
+func newRunner(ctx context.Context, cfg config, grant launch.Grant, e environment) (*runner.Runner, func(), error) {
 	q, err := queue.Open(cfg.RedisURL, cfg.RedisPrefix)
 	if err != nil {
 		return nil, nil, err
@@ -90,7 +103,10 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 		return nil, nil, err
 	}
 	// judged when the configuration was read
-	auth, _ := cfg.tokens()
+	auth, err := cfg.keyring(grant)
+	if err != nil {
+		return nil, nil, err
+	}
 	logins, _ := cfg.logins()
 	level, _ := cfg.level()
 	builder, endBuilder, err := cfg.newBuilder( //nolint:contextcheck // a build is tidied up after the job, whatever became of its context
@@ -98,13 +114,13 @@ func newRunner(ctx context.Context, cfg config, e environment) (*runner.Runner, 
 	if err != nil {
 		return nil, nil, err
 	}
-	git := &source.Client{Auth: auth, NoFolders: true}
+	git := &source.Client{Auth: auth, HostKeys: cfg.KnownHosts, NoFolders: true}
 	secrets := secret.Environment(e.vars)
 	secrets.PGP = manifest.NewSecret(cfg.PGPKey)
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(cfg.Job), Attempt: cfg.Attempt, Machine: cfg.Machine, Deadline: cfg.Deadline,
 		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
-		Secrets: cfg.secrets(), Out: e.err, Level: level,
+		Secrets: append(cfg.secrets(), auth.Secrets()...), Out: e.err, Level: level,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: image.Registry{Logins: logins}, Builder: builder, Registry: cfg.RegistryHost, Turns: q, Index: q, Tombs: q,
 			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Graves: q, Sweeper: q, Index: q, Jobs: q},
