@@ -84,6 +84,14 @@ func (l *Launcher) Check(ctx context.Context) error {
 	if _, err := ParseSize(l.Size); err != nil {
 		return err
 	}
+	if l.Mint != "" {
+		if err := privateEnough(l.GrantURL); err != nil {
+			return fmt.Errorf("launch: runners get their tokens from the dispatcher: %w", err)
+		}
+		if _, _, err := read(l.Mint); err != nil {
+			return fmt.Errorf("launch: FLYCD_MINT_TOKEN: %w", err)
+		}
+	}
 	if err := l.call(ctx, ask{method: http.MethodGet}, nil); err != nil {
 		return fmt.Errorf("read app %s: %w", l.App, err)
 	}

@@ -62,10 +62,12 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*launch.Launcher){
-		"FLY_API_TOKEN": func(l *launch.Launcher) { l.Token = "other" },
-		"missing":       func(l *launch.Launcher) { l.App = "missing" },
-		"image":         func(l *launch.Launcher) { l.Image = "" },
-		"shared-cpu-1x": func(l *launch.Launcher) { l.Size = "big" },
+		"FLY_API_TOKEN":         func(l *launch.Launcher) { l.Token = "other" },
+		"missing":               func(l *launch.Launcher) { l.App = "missing" },
+		"image":                 func(l *launch.Launcher) { l.Image = "" },
+		"shared-cpu-1x":         func(l *launch.Launcher) { l.Size = "big" },
+		"FLYCD_GRANT_URL":       func(l *launch.Launcher) { l.Mint = "fm2_AAAA" },
+		"fly tokens create org": func(l *launch.Launcher) { l.Mint, l.GrantURL = "fo1_own", "https://d.example/grant" },
 	} {
 		l := f.launcher()
 		change(l)
