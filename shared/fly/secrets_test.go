@@ -155,3 +155,23 @@ func TestNoErrorTellsASecret(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+func TestMachineThatSaysItHasOtherSecretsHasThemWhoeverSetThem(t *testing.T) {
+	w := deployed(t, flysim.Options{})
+	dead := begin(t, w.client(t))
+	dead.Provide(secretsOf(map[string]string{"A": "first-value"}))
+	apply(t, dead, plan.SetSecrets{App: testApp, Set: []string{"A"}})
+	_ = dead.Close()
+	ch := begin(t, w.client(t))
+	same := update(ch.Observed().Machines[0], imageTwo)
+	apply(t, ch, same)
+	if v := w.state(t, "shop-app-ams-0").SecretsVersion; v != 0 {
+		t.Errorf("a machine that is to say nothing new of secrets got version %d", v)
+	}
+	other := update(ch.Observed().Machines[0], imageOne)
+	other.Config.Metadata[plan.MetaSecrets] = "A=-.0123"
+	apply(t, ch, other)
+	if got, want := w.state(t, "shop-app-ams-0").SecretsVersion, w.secretsVersion(t); got != want {
+		t.Errorf("the machine has secrets version %d, want %d", got, want)
+	}
+}

@@ -38,6 +38,9 @@ func (ch *Change) update(ctx context.Context, m plan.Machine, s plan.UpdateMachi
 			return err
 		}
 	}
+	if err := ch.learnSecrets(ctx, m, s); err != nil {
+		return err
+	}
 	e := &machineUpdate{
 		ch: ch, id: m.ID, from: m.InstanceID, want: string(want) + string(s.Raw), config: raw, skip: s.SkipLaunch,
 	}
@@ -49,6 +52,20 @@ func (ch *Change) update(ctx context.Context, m plan.Machine, s plan.UpdateMachi
 		return nil
 	}
 	return ch.wake(ctx, m.ID)
+}
+
+// learnSecrets learns the version of the secrets where the machine is to say that it has other ones than it had, and this
+// change set none: an earlier one that was broken off did, or a person.
+func (ch *Change) learnSecrets(ctx context.Context, m plan.Machine, s plan.UpdateMachine) error {
+	if ch.minSecrets() != nil || s.Config == nil || m.GetMetadataByKey(plan.MetaSecrets) == s.Config.Metadata[plan.MetaSecrets] {
+		return nil
+	}
+	ch.secretMu.Lock()
+	defer ch.secretMu.Unlock()
+	if ch.minSecrets() != nil {
+		return nil
+	}
+	return ch.bring(ctx, &secretSync{ch: ch})
 }
 
 // machineUpdate gives a leased machine a config in place.

@@ -76,6 +76,10 @@ func (r *run) toEnter(s Step) Step {
 // remember is the memory that the dispatcher is deployed with, before anything was made.
 func (p Plan) remember() memory {
 	m := p.state.memory.clone()
+	m.keys = slices.DeleteFunc(m.keys, func(k slotKey) bool { // its secret went, and the run that took it was killed
+		_, there := p.state.Dispatcher.Secrets[slotSecret(k.slot)]
+		return !there
+	})
 	maps.Copy(m.notes.Given, p.needs.marks)
 	maps.DeleteFunc(m.notes.Given, func(name, mark string) bool { return mark == "" })
 	m.notes.Env, m.notes.Elsewhere = slices.Sorted(maps.Keys(p.Want.Env)), p.elsewhere()

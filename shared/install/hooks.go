@@ -55,8 +55,11 @@ func decideHooks(w Want, s State) hookNeeds {
 		n.why, n.slot = "there is none", 1
 	case w.RotateWebhook:
 		n.why = "asked for"
-	case n.why == "" && len(used) > 1:
-		n.why = "hooks sign with two of them: a rotation was not finished"
+	case n.why == "" && len(used) > 0 && (len(used) > 1 || !used[s.memory.newest().key]):
+		n.why = "hooks do not sign with the newest: a rotation was not finished"
+	}
+	if len(valid) > 0 && len(n.manual) == 0 {
+		n.slot = s.unused(used)
 	}
 	n.fresh = n.why != ""
 	for _, m := range judged {
@@ -90,6 +93,14 @@ func dropped(s State, n hookNeeds, used map[string]bool) (slots []int) {
 		}
 	}
 	return slots
+}
+
+// unused is the slot for a new secret while hooks sign with some key: one that none of them needs, where there is one.
+func (s State) unused(used map[string]bool) int {
+	if newest := s.memory.newest(); !used[newest.key] {
+		return newest.slot
+	}
+	return s.memory.free()
 }
 
 // validKeys are the keys of the secrets that the dispatcher has.
