@@ -69,6 +69,11 @@ type config struct {
 	RegistryTokensFile string `env:"FLYCD_REGISTRY_TOKENS_FILE,file" help:"a file that holds FLYCD_REGISTRY_TOKENS"`
 	Builder            string `env:"FLYCD_BUILDER" help:"buildctl or flyctl, to have only one of them; fact: take builds as done, for a simulated registry; empty takes what is there and the manifest asks for"`
 
+	GitHubURL       string `env:"FLYCD_GITHUB_URL" help:"API of a GitHub Enterprise server, such as https://HOST/api/v3/"`
+	ForgeToken      string `env:"GITHUB_TOKEN" help:"token that flycd install sets webhooks with; it is stored nowhere"`
+	GHToken         string `env:"GH_TOKEN" help:"the same, under the name that gh has for it"`
+	FlyCDForgeToken string `env:"FLYCD_GITHUB_TOKEN" help:"the same, where neither of them is set"`
+
 	Log      string `env:"FLYCD_LOG" envDefault:"text" help:"text or json, and a level: json,debug"`
 	Greeting string `env:"GREETING" help:"what the hello example says"`
 	NoColor  string `env:"NO_COLOR" help:"any value turns colours off"`
@@ -134,6 +139,9 @@ func (c config) registryTokens() ([]string, error) {
 func settingList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
+
+// lookup gives a variable that a person named.
+func lookup(name string) (string, bool) { return os.LookupEnv(name) }
 
 // searchPath is where the commands of simulated machines are found.
 func searchPath() string { return os.Getenv("PATH") }

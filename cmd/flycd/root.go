@@ -80,6 +80,7 @@ func (c *cli) root() *cobra.Command {
 		&cobra.Group{ID: "deploy", Title: "Deploy by hand:"},
 		&cobra.Group{ID: "manifest", Title: "Read and write manifests:"},
 		&cobra.Group{ID: "queue", Title: "Work with the queue:"},
+		&cobra.Group{ID: "self", Title: "Run FlyCD on Fly:"},
 		&cobra.Group{ID: "run", Title: "Run FlyCD here:"},
 	)
 	for _, cmd := range c.commands() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/forge"
@@ -91,9 +92,10 @@ func (r *run) firstSync(ctx context.Context, s Step) error {
 	if r.plan.reaches(root.Repo) {
 		return r.pinged(ctx, root.Repo)
 	}
+	first, _, _ := strings.Cut(r.set[secretDispatch].Reveal(), ",")
 	body := map[string]string{"repo": root.Repo, "ref": root.Ref, "path": root.Path}
 	for try := 1; ; try++ {
-		err := r.ask(ctx, http.MethodPost, r.plan.Want.Address+"/dispatch", call{r.set[secretDispatch], body})
+		err := r.ask(ctx, http.MethodPost, r.plan.Want.Address+"/dispatch", call{manifest.NewSecret(first), body})
 		if err == nil || try == 3 {
 			return err
 		}

@@ -119,7 +119,7 @@ func (w Want) judge() error {
 		errs = append(errs, fmt.Errorf("app %s cannot be the dispatcher's and the runner's: name two", w.App))
 	}
 	for name := range w.Dispatcher {
-		if ownSecrets().has(name) {
+		if ownSecrets().has(name) && name != secretDispatch {
 			errs = append(errs, fmt.Errorf("secret %s of the dispatcher is made by the installation itself", name))
 		}
 	}

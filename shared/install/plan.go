@@ -150,7 +150,10 @@ func (p *Plan) redis() {
 	}
 	s := Step{
 		Name: "redis " + p.Want.Redis, do: ensureRedis,
-		Command: fmt.Sprintf("fly redis create --org %s --name %s --region %s --no-replicas --disable-eviction", p.Want.Org, p.Want.Redis, p.Want.Region),
+		Command: fmt.Sprintf("fly redis create --org %s --name %s --no-replicas --disable-eviction", p.Want.Org, p.Want.Redis),
+	}
+	if p.Want.Region != "" {
+		s.Command += " --region " + p.Want.Region
 	}
 	switch {
 	case !p.state.Redis.Found:
@@ -181,7 +184,7 @@ func (p *Plan) images() {
 
 func (p *Plan) secrets() {
 	s := Step{Name: "tokens of Fly", do: makeTokens, Command: fmt.Sprintf(
-		"fly tokens create deploy -a %s -x %dh; fly tokens create org -o %s -x %dh", p.Want.RunnerApp, int(tokenLife.Hours()), p.Want.Org, int(tokenLife.Hours()))}
+		"NEXT=\"$(openssl rand -hex 32)\" SECRET=\"$(openssl rand -hex 32)\" LAUNCH=\"$(fly tokens create deploy -a %s -x %dh)\" MINT=\"$(fly tokens create org -o %s -x %dh)\"", p.Want.RunnerApp, int(tokenLife.Hours()), p.Want.Org, int(tokenLife.Hours()))}
 	if p.needs.tokens {
 		s.Why = p.needs.dispatcher[secretLaunch]
 	}
