@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -47,8 +46,8 @@ type Grants struct {
 	Git Minter
 	// TicketKey is the key of launch.Ticket.
 	TicketKey []byte
-	// Machines checks the tokens that machines have of Fly; nil takes tickets alone. RunnerApp is the app that they
-	// must be machines of.
+	// Machines checks the tokens that machines have of Fly; where it is set, no ticket does. RunnerApp is the app that
+	// they must be machines of.
 	Machines  *identity.Verifier
 	RunnerApp string
 }
@@ -68,7 +67,7 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), grantWithin)
 	defer cancel()
-	asking, err := readAsking(w, r)
+	asking, err := s.readAsking(w, r)
 	if err == nil {
 		err = s.proven(ctx, r, asking)
 	}
@@ -77,9 +76,12 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 		g, err = s.granted(ctx, asking)
 	}
 	if err != nil {
-		status := statusOfGrant(err)
+		status, said := notGranted(err)
 		s.Log.WarnContext(ctx, "not granted", "job", short(string(asking.Job)), "attempt", asking.Attempt, "machine", short(asking.Machine), "status", status, "reason", err.Error())
-		answer(w, status, refused{err.Error()})
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
+		answer(w, status, said)
 		return
 	}
 	s.Log.InfoContext(ctx, "granted", "job", string(asking.Job), "attempt", asking.Attempt, "machine", asking.Machine, "repositories", len(g.Git))
@@ -87,40 +89,60 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 	s.report(r.Context())
 }
 
-func statusOfGrant(err error) int {
+// notGranted is the answer to an asking that got nothing.
+func notGranted(err error) (int, refused) {
+	status := http.StatusServiceUnavailable
 	switch {
 	case errors.Is(err, errStranger):
-		return http.StatusUnauthorized
+		status = http.StatusUnauthorized
 	case errors.Is(err, errAsking):
-		return http.StatusBadRequest
+		status = http.StatusBadRequest
 	case errors.Is(err, queue.ErrRefused):
-		return http.StatusConflict
+		status = http.StatusConflict
 	case errors.Is(err, job.ErrRejected):
-		return http.StatusUnprocessableEntity
+		status = http.StatusUnprocessableEntity
 	default:
-		return http.StatusServiceUnavailable
+		// The error may name addresses, and who asks need not be proven yet.
+		return status, refused{"what the job needs cannot be had now, the dispatcher's log says why: ask again"}
 	}
+	return status, refused{err.Error()}
 }
 
-func readAsking(w http.ResponseWriter, r *http.Request) (a launch.Asking, err error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAsked))
-	if err != nil || json.Unmarshal(body, &a) != nil || a.Attempt < 1 || a.Machine == "" {
+func (s *Server) readAsking(w http.ResponseWriter, r *http.Request) (a launch.Asking, err error) {
+	body, err := s.small(w, r)
+	if err != nil {
+		return a, err
+	}
+	if json.Unmarshal(body, &a) != nil || a.Attempt < 1 || a.Job == "" || a.Machine == "" {
 		return a, fmt.Errorf("%w: expected {\"job\", \"attempt\", \"machine\", \"ticket\"}", errAsking)
 	}
 	return a, nil
 }
 
-// proven checks that the caller is a machine that was launched for the attempt: Fly says so, or its ticket does. Where
-// it brings Fly's word, that alone counts.
+// small reads a body that is asked for something: at most maxAsked, within BodyWithin.
+func (s *Server) small(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(positive(s.BodyWithin, defaultBodyWithin)))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAsked))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the body is longer than %d bytes, or did not come whole", errAsking, maxAsked)
+	}
+	return body, nil
+}
+
+// proven checks that the caller is the machine that was launched for the attempt: Fly says so, or, where Fly is not
+// asked, its ticket does. Were the ticket enough beside Fly's word, that word would prove nothing.
 func (s *Server) proven(ctx context.Context, r *http.Request, a launch.Asking) error {
-	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if s.Grants.Machines == nil || raw == "" || !strings.EqualFold(scheme, "Bearer") {
+	if s.Grants.Machines == nil {
 		if err := launch.CheckTicket(s.Grants.TicketKey, a, s.now()); err != nil {
 			return fmt.Errorf("%w: %w", errStranger, err)
 		}
 		return nil
 	}
-	c, err := s.Grants.Machines.Verify(ctx, strings.TrimSpace(raw))
+	raw := token(r.Header.Get("Authorization"))
+	if raw == "" {
+		return fmt.Errorf("%w: this dispatcher asks for the machine's OIDC token (FLYCD_FLY_ISSUER is set), and none came", errStranger)
+	}
+	c, err := s.Grants.Machines.Verify(ctx, raw)
 	switch {
 	case errors.Is(err, identity.ErrUntrusted):
 		return fmt.Errorf("%w: %w", errStranger, err)
@@ -152,11 +174,14 @@ func (s *Server) granted(ctx context.Context, a launch.Asking) (launch.Grant, er
 		t, err := s.Grants.Git.Mint(ctx, repo, forge.ForReading)
 		if errors.Is(err, forge.ErrDenied) || errors.Is(err, job.ErrRejected) {
 			// Where the app is not installed the repository may be open to everybody: cloning it tells.
-			s.Log.InfoContext(ctx, "no git token", "repo", job.RepoKey(repo), "reason", err.Error())
+			s.Log.WarnContext(ctx, "no git token", "repo", job.RepoKey(repo), "reason", err.Error())
 			continue
 		}
 		if err != nil {
 			return launch.Grant{}, err
+		}
+		if t.Expires.Before(g.Expires) && !t.Expires.IsZero() {
+			g.Expires = t.Expires
 		}
 		g.Git = append(g.Git, launch.GitCredential{Repo: repo, Username: "x-access-token", Password: t.Value})
 	}

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -66,7 +67,7 @@ type wantedPlan struct {
 	actor               string
 	// ask is the id of the comment that asked for the plan; then the rest has to be looked up.
 	ask int64
-	// time is the forge's, in Unix milliseconds.
+	// time is the forge's, in Unix milliseconds; zero is that of the arrival.
 	time int64
 }
 
@@ -91,11 +92,13 @@ func pulled(name string, payload []byte) (*wantedPlan, string, error) {
 	}
 	pr := p.PullRequest
 	w.Pull = forge.Pull{Head: pr.Head.SHA, Base: pr.Base.Ref, Fork: job.RepoKey(pr.Head.Repo.CloneURL) != job.RepoKey(w.repo)}
-	w.time = pr.UpdatedAt.UnixMilli()
+	if !pr.UpdatedAt.IsZero() {
+		w.time = pr.UpdatedAt.UnixMilli()
+	}
 	if err := w.check(); err != nil {
 		return nil, "", err
 	}
-	if !commit(w.Head) || w.Base == "" || strings.ContainsAny(w.Base, "\x00\n\r") {
+	if !w.whole() {
 		return nil, "", fmt.Errorf("%w: pull_request.head.sha and base.ref are missing", errNotUnderstood)
 	}
 	if w.Fork {
@@ -126,6 +129,11 @@ func (w *wantedPlan) check() error {
 	return nil
 }
 
+// whole reports whether there is a head that can be planned, and a branch that it is for.
+func (w *wantedPlan) whole() bool {
+	return commit(w.Head) && w.Base != "" && !strings.ContainsAny(w.Base, "\x00\n\r")
+}
+
 // plans makes the jobs that plan a pull request: one for each config tree that follows the branch which it is to be
 // merged into.
 func (s *Server) plans(ctx context.Context, e event) (jobs []job.Job, ignored string, err error) {
@@ -152,21 +160,24 @@ func (s *Server) plans(ctx context.Context, e event) (jobs []job.Job, ignored st
 	return jobs, ignored, nil
 }
 
-// allowed asks the forge whether who commented may have a plan made, and what is to be planned.
+// allowed asks the forge whether who commented may have a plan made, and what is to be planned. What a person has to
+// mend first is no failure of the delivery: it says so, and sending it again would not help.
 func (s *Server) allowed(ctx context.Context, w *wantedPlan) (ignored string, err error) {
 	if s.Forge == nil {
 		return "comments are not read: the dispatcher has no credentials of the forge (FLYCD_GITHUB_TOKEN)", nil
 	}
 	may, err := s.Forge.Permission(ctx, w.repo, w.actor)
-	if err != nil {
-		return "", err
-	}
-	if !may {
+	if err == nil && !may {
 		return "a plan is made for those who may write to the repository, and " + shown(w.actor) + " may not", nil
 	}
-	w.Pull, err = s.Forge.Pull(ctx, w.repo, w.number)
-	if err == nil && !commit(w.Head) {
-		err = job.Rejectf("pull request %d of %s has no head that can be planned", w.number, job.RepoKey(w.repo))
+	if err == nil {
+		w.Pull, err = s.Forge.Pull(ctx, w.repo, w.number)
+	}
+	switch {
+	case errors.Is(err, forge.ErrDenied) || errors.Is(err, job.ErrRejected):
+		return "the forge does not let the dispatcher look: " + err.Error(), nil
+	case err == nil && !w.whole():
+		return fmt.Sprintf("pull request %d of %s has no head that can be planned", w.number, job.RepoKey(w.repo)), nil
 	}
 	return "", err
 }

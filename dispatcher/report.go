@@ -2,14 +2,19 @@ package dispatcher
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/gigurra/flycd/shared/forge"
 )
 
-// reportWithin bounds how long feedback is delivered at a time.
-const reportWithin = 20 * time.Second
+const (
+	// reportWithin bounds how long feedback is delivered at a time.
+	reportWithin = 20 * time.Second
+	// reportAtTheEnd is what is left of it once the dispatcher is to end.
+	reportAtTheEnd = 3 * time.Second
+)
 
 // Feedback tells the world what becomes of jobs. *forge.Post does.
 type Feedback interface {
@@ -46,20 +51,47 @@ func (s *Server) report(ctx context.Context) <-chan struct{} {
 	s.reports.done = done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*reportWithin)
 	s.due.work.Go(func() {
+		defer close(done)
 		defer cancel()
-		for again := true; again; {
-			did, err := s.Feedback.Deliver(ctx, reportWithin)
-			if err != nil {
-				s.Log.WarnContext(ctx, "feedback not delivered", "error", err.Error())
-			}
-			if did != (forge.Report{}) {
-				s.Log.InfoContext(ctx, "told", "events", did.Events, "letters", did.Letters, "sent", did.Sent, "failed", did.Failed)
-			}
-			again = s.reports.next(ctx)
+		for again := true; again; again = s.reports.next(ctx) {
+			s.deliver(ctx)
 		}
-		close(done)
 	})
+	go s.hurry(ctx, cancel)
 	return done
+}
+
+// hurry ends a delivery when the dispatcher is to end: what is under way then is told again by the next one, which
+// looks first whether it has arrived.
+func (s *Server) hurry(ctx context.Context, cancel context.CancelFunc) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-s.stopped:
+	}
+	timer := time.NewTimer(reportAtTheEnd)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+		cancel()
+	}
+}
+
+// deliver tells what is to be told. Whatever goes wrong there ends no dispatcher.
+func (s *Server) deliver(ctx context.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.ErrorContext(ctx, "panicked", "path", "feedback", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	did, err := s.Feedback.Deliver(ctx, reportWithin)
+	if err != nil {
+		s.Log.WarnContext(ctx, "feedback not delivered", "error", err.Error())
+	}
+	if did != (forge.Report{}) {
+		s.Log.InfoContext(ctx, "told", "events", did.Events, "letters", did.Letters, "sent", did.Sent, "failed", did.Failed)
+	}
 }
 
 // next says whether somebody asked meanwhile, and ends the delivery otherwise.

@@ -43,13 +43,21 @@ func verify(secrets []string, d delivery) (verified, bool) {
 	return verified{d}, match == 1
 }
 
+// token is what an Authorization header bears, empty where that is none.
+func token(header string) string {
+	scheme, given, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(given)
+}
+
 // bearer compares the Authorization header with a token in constant time, whatever their lengths.
 // An empty token fits nothing.
-func bearer(header, token string) bool {
-	scheme, given, ok := strings.Cut(header, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
+func bearer(header, want string) bool {
+	if want == "" || token(header) == "" {
 		return false
 	}
-	a, b := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(token))
+	a, b := sha256.Sum256([]byte(token(header))), sha256.Sum256([]byte(want))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +25,15 @@ func (c *config) judgeOutside() []error {
 	}
 	if c.MintToken != "" && c.GrantURL == "" {
 		errs = append(errs, errors.New("FLYCD_MINT_TOKEN is set and neither FLYCD_GRANT_URL nor FLYCD_NEXT_URL is: a runner would not know where to ask for its token. Set it to this app's address with /grant"))
+	}
+	if c.MintToken != "" && c.GrantURL != "" {
+		// a runner would refuse to ask there
+		if err := launch.CheckGrantURL(c.GrantURL); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := dispatcher.CheckRepos(list(strings.Join(c.OIDCRepos, ","))); err != nil {
+		errs = append(errs, fmt.Errorf("FLYCD_OIDC_REPOS: %w", err))
 	}
 	if (c.GitHubAppID == "") != (c.GitHubAppKey == "") {
 		errs = append(errs, errors.New("FLYCD_GITHUB_APP_ID and FLYCD_GITHUB_APP_KEY belong together: one of them is not set"))
@@ -95,9 +106,22 @@ func (c *config) post(q *queue.Queue, git *forge.Client, log *slog.Logger) *forg
 
 // callers are those who may call instead of push.
 func (c *config) callers() dispatcher.Callers {
-	out := dispatcher.Callers{Tokens: c.Callers, Repos: c.OIDCRepos}
-	if len(c.OIDCRepos) > 0 {
+	out := dispatcher.Callers{Tokens: c.Callers, Repos: list(strings.Join(c.OIDCRepos, ",")), Host: c.workflowHost()}
+	if len(out.Repos) > 0 {
 		out.Workflows = &identity.Verifier{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 	}
 	return out
+}
+
+// workflowHost is where the repositories of workflows are: what another issuer signs says nothing of github.com.
+func (c *config) workflowHost() string {
+	if c.OIDCIssuer == identity.GitHubIssuer || strings.HasPrefix(c.OIDCIssuer, identity.GitHubIssuer+"/") {
+		return ""
+	}
+	address := cmp.Or(c.GitHubURL, c.OIDCIssuer)
+	u, err := url.Parse(address)
+	if err != nil {
+		return address // judged before
+	}
+	return strings.TrimPrefix(u.Hostname(), "api.")
 }

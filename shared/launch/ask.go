@@ -108,6 +108,9 @@ func Ask(ctx context.Context, r GrantRequest) (Grant, error) {
 	}
 }
 
+// CheckGrantURL says what is wrong with an address that runners are to ask for grants at.
+func CheckGrantURL(address string) error { return privateEnough(address) }
+
 // privateEnough refuses addresses over which a secret would travel in the open.
 func privateEnough(address string) error {
 	u, err := url.Parse(address)
