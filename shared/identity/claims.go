@@ -1,9 +1,7 @@
 package identity
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -51,6 +49,8 @@ type unproven struct {
 	Issuer   string   `json:"iss"`
 	Audience audience `json:"aud"`
 	Expiry   float64  `json:"exp"`
+	Begin    float64  `json:"nbf"`
+	Issued   float64  `json:"iat"`
 }
 
 // audience is one text or several.
@@ -69,19 +69,6 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 // Issuer is who a token says that it is from, empty where it is none. Nothing of that is proven: it only tells
 // which Verifier to ask.
 func Issuer(raw string) string {
-	u, _ := peek(raw)
-	return u.Issuer
-}
-
-func peek(raw string) (unproven, bool) {
-	var u unproven
-	parts := strings.Split(raw, ".")
-	if len(raw) > maxToken || len(parts) != 3 {
-		return u, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &u) != nil {
-		return unproven{}, false
-	}
-	return u, true
+	t, _ := parseToken(raw)
+	return t.Issuer
 }

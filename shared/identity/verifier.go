@@ -2,22 +2,20 @@ package identity
 
 import (
 	"context"
+	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/coreos/go-oidc/v3/oidc"
 )
 
 const (
-	// maxToken bounds a token: GitHub's have under 3 kB.
-	maxToken = 16 << 10
 	// skew is how far this clock and the issuer's may be apart.
 	skew = time.Minute
-	// keepKeys is how long an issuer's document and keys are taken for current.
+	// keepKeys is how long an issuer's keys are taken for current.
 	keepKeys = time.Hour
 )
 
@@ -37,10 +35,16 @@ type Verifier struct {
 	// Now may be nil: the clock.
 	Now func() time.Time
 
-	mu     sync.Mutex
-	keys   *oidc.RemoteKeySet
-	loaded time.Time
+	// fetching is held by whoever asks the issuer; it guards again and client.
+	fetching sync.Mutex
+	// again is when the issuer may be asked next.
+	again  time.Time
 	client *http.Client
+
+	// mu guards the keys: who has a token under a known one does not wait for who asks.
+	mu     sync.Mutex
+	keys   keys
+	loaded time.Time
 }
 
 // Verify gives the claims of a token that the issuer has signed for the audience and whose time is now. An error
@@ -50,44 +54,40 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	if v.Issuer == "" || v.Audience == "" {
 		return Claims{}, errors.New("verify identity: no issuer or no audience is set")
 	}
-	if err := v.plausible(raw); err != nil {
+	t, ok := parseToken(raw)
+	if !ok {
+		return Claims{}, fmt.Errorf("verify identity: %w: it is no token of the form that is expected", ErrUntrusted)
+	}
+	if err := v.plausible(t); err != nil {
 		return Claims{}, fmt.Errorf("verify identity: %w: %w", ErrUntrusted, err)
 	}
-	set, err := v.keySet(ctx)
+	key, err := v.key(ctx, t.header.Key)
 	if err != nil {
 		return Claims{}, fmt.Errorf("verify identity: %w", err)
 	}
-	asked := &asking{set: set}
-	config := &oidc.Config{
-		ClientID: v.Audience, SupportedSigningAlgs: []string{oidc.RS256},
-		Now: func() time.Time { return v.now().Add(-skew) },
+	if key == nil || !t.signedBy(key) {
+		return Claims{}, fmt.Errorf("verify identity: %w: %s has not signed it", ErrUntrusted, v.Issuer)
 	}
-	token, err := oidc.NewVerifier(v.Issuer, asked, config).Verify(ctx, raw)
-	switch {
-	case asked.unreachable != nil:
-		return Claims{}, fmt.Errorf("verify identity: %w", asked.unreachable)
-	case err != nil:
-		return Claims{}, fmt.Errorf("verify identity: %w: %w", ErrUntrusted, err)
-	}
-	claims := Claims{Expires: token.Expiry, IssuedAt: token.IssuedAt}
-	if err := token.Claims(&claims); err != nil {
+	claims := Claims{Expires: time.Unix(int64(t.Expiry), 0), IssuedAt: time.Unix(int64(t.Issued), 0)}
+	if json.Unmarshal(t.payload, &claims) != nil {
 		return Claims{}, fmt.Errorf("verify identity: %w: its claims make no sense", ErrUntrusted)
 	}
 	return claims, nil
 }
 
 // plausible looks at what a token says of itself, so that a stranger's costs no request.
-func (v *Verifier) plausible(raw string) error {
-	u, ok := peek(raw)
-	switch {
-	case !ok:
-		return errors.New("it is no token of the form that is expected")
-	case u.Issuer != v.Issuer:
+func (v *Verifier) plausible(t token) error {
+	switch now := v.now(); {
+	case t.header.Algorithm != "RS256" || t.header.Critical != nil:
+		return errors.New("it is not signed by RS256 alone")
+	case t.Issuer != v.Issuer:
 		return fmt.Errorf("its issuer is not %s", v.Issuer)
-	case !slices.Contains(u.Audience, v.Audience):
+	case !slices.Contains(t.Audience, v.Audience):
 		return fmt.Errorf("it was not made for %s", v.Audience)
-	case u.Expiry <= 0 || v.now().Add(-skew).After(time.Unix(int64(u.Expiry), 0)):
+	case t.Expiry <= 0 || t.Expiry < float64(now.Add(-skew).Unix()):
 		return errors.New("its time is over")
+	case t.Begin > float64(now.Add(skew).Unix()):
+		return errors.New("its time has not come")
 	}
 	return nil
 }
@@ -99,44 +99,41 @@ func (v *Verifier) now() time.Time {
 	return time.Now()
 }
 
-// keySet gives the issuer's keys, which are fetched when the first token needs one.
-func (v *Verifier) keySet(ctx context.Context) (*oidc.RemoteKeySet, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.keys != nil && v.now().Sub(v.loaded) < keepKeys {
-		return v.keys, nil
+// key gives the issuer's key of that id, nil where it has none. The issuer is asked where the key is not known; one ask
+// serves all who wait for it, also when the caller who began it is gone.
+func (v *Verifier) key(ctx context.Context, id string) (*rsa.PublicKey, error) {
+	if k := v.known(id); k != nil {
+		return k, nil
+	}
+	v.fetching.Lock()
+	defer v.fetching.Unlock()
+	if k := v.known(id); k != nil {
+		return k, nil
+	}
+	if v.now().Before(v.again) {
+		return nil, fmt.Errorf("the keys of %s were asked for moments ago, and this one was not among them: try again in some seconds", v.Issuer)
 	}
 	if v.client == nil {
-		v.client = guarded(v.HTTP, v.now)
+		v.client = careful(v.HTTP)
 	}
-	fetched, cancel := context.WithTimeout(oidc.ClientContext(ctx, v.client), fetchTime)
-	defer cancel()
-	provider, err := oidc.NewProvider(fetched, v.Issuer)
+	got, err := fetchKeys(context.WithoutCancel(ctx), v.client, v.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("read what %s says of itself: %w", v.Issuer, err)
+		v.again = v.now().Add(failedPause)
+		return nil, err
 	}
-	var document struct {
-		Keys string `json:"jwks_uri"`
-	}
-	if err := provider.Claims(&document); err != nil {
-		return nil, fmt.Errorf("read what %s says of itself: %w", v.Issuer, err)
-	}
-	v.keys, v.loaded = oidc.NewRemoteKeySet(oidc.ClientContext(context.WithoutCancel(ctx), v.client), document.Keys), v.now()
-	return v.keys, nil
+	v.again = v.now().Add(fetchPause)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.keys, v.loaded = got, v.now()
+	return got[id], nil
 }
 
-// asking is one use of a key set. It remembers whether keys could not be had, which the library turns into text.
-type asking struct {
-	set         oidc.KeySet
-	unreachable error
-}
-
-// VerifySignature is for oidc.KeySet.
-func (a *asking) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	payload, err := a.set.VerifySignature(ctx, raw)
-	var u *unreachable
-	if errors.As(err, &u) || ctx.Err() != nil {
-		a.unreachable = fmt.Errorf("fetch the issuer's keys: %w", err)
+// known gives a key that was fetched within the hour.
+func (v *Verifier) known(id string) *rsa.PublicKey {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.now().Sub(v.loaded) >= keepKeys {
+		return nil
 	}
-	return payload, err
+	return v.keys[id]
 }

@@ -174,6 +174,8 @@ func TestForgedAndForeignTokensAreNotTrusted(t *testing.T) {
 		"too long":               i.sign(nil, i.claims(map[string]any{"x": strings.Repeat("x", 20<<10)})),
 		"repository is a list":   i.sign(nil, i.claims(map[string]any{"repository": []string{"acme/web"}})),
 		"key of its own":         other.sign(map[string]any{"jwk": map[string]string{"kty": "RSA", "n": b64(other.key.N.Bytes()), "e": "AQAB"}}, i.claims(nil)),
+		"an extension":           i.sign(map[string]any{"crit": []string{"b64"}, "b64": false}, i.claims(nil)),
+		"no key named":           i.sign(map[string]any{"kid": nil}, i.claims(nil)),
 		"two tokens, one behind": good + "." + good,
 		"padding":                parts[0] + "." + parts[1] + "=." + parts[2],
 	} {
@@ -262,7 +264,9 @@ func TestUnreachableIssuerIsNotAForgery(t *testing.T) {
 		"answers 500":         func(i *issuer) { i.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) } },
 		"cuts the connection": func(i *issuer) { i.answer = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) } },
 		"redirects": func(i *issuer) {
-			i.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) }
+			i.answer = func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+			}
 		},
 		"answers without end": func(i *issuer) {
 			i.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2<<20)) }
