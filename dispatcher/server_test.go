@@ -45,6 +45,8 @@ type house struct {
 	d     *dispatcher.Server
 	q     *queue.Queue
 	redis string
+	cloud *flysim.Server
+	maker *launch.Launcher
 	fly   *httptest.Server
 	door  *httptest.Server
 	logs  *bytes.Buffer
@@ -79,7 +81,9 @@ func open(t *testing.T, change ...settings) *house {
 		}
 		sim.ServeHTTP(w, r)
 	}))
+	h.cloud = sim
 	l := &launch.Launcher{App: "runners", Image: "runner:1", Region: "arn", BaseURL: h.fly.URL, Token: flyToken}
+	h.maker = l
 	h.d = &dispatcher.Server{
 		Runners: l, Fly: l, Secrets: []string{secret}, NextToken: nextToken, RegistryTokens: []string{"another-" + regToken, regToken},
 		Log: slog.New(slog.NewJSONHandler(&locked{w: h.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/gigurra/flycd/dispatcher"
+	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/queue"
@@ -121,4 +125,14 @@ func (h *house) finish(r queue.Record) {
 	if err := h.q.Finish(h.t.Context(), c, job.Result{Outcome: job.Updated}); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// impatient bounds what a grant may take of Fly.
+type impatient struct{ dispatcher.Granter }
+
+// GrantFor is for dispatcher.Granter.
+func (i impatient) GrantFor(ctx context.Context, j job.Job, e *catalog.Entry, until time.Time) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	return i.Granter.GrantFor(ctx, j, e, until)
 }
