@@ -111,17 +111,34 @@ func (q *Queue) AppStates(ctx context.Context, apps []string) (map[string]AppSta
 // Apps lists the names of all apps that Redis knows of, sorted. It walks the whole server: it is
 // for people, not for the hot path.
 func (q *Queue) Apps(ctx context.Context) ([]string, error) {
-	prefix := q.key("app", "")
-	var apps []string
+	apps, err := q.named(ctx, "app")
+	if err != nil {
+		return nil, fmt.Errorf("list apps: %w", err)
+	}
+	return apps, nil
+}
+
+// Trees lists the ids of all config trees that Redis knows of, sorted: also of those that were never read, and
+// of those that name no app any more. As Apps, it is for people.
+func (q *Queue) Trees(ctx context.Context) ([]string, error) {
+	trees, err := q.named(ctx, "config")
+	if err != nil {
+		return nil, fmt.Errorf("list config trees: %w", err)
+	}
+	// a fan-out has the same kind of record
+	return slices.DeleteFunc(trees, func(id string) bool { return strings.HasPrefix(id, "fan-out:") || strings.HasPrefix(id, "pull:") }), nil
+}
+
+// named lists the names of the keys of a kind, sorted.
+func (q *Queue) named(ctx context.Context, kind string) ([]string, error) {
+	prefix := q.key(kind, "")
+	var names []string
 	for it := q.rdb.Scan(ctx, 0, glob(prefix)+"*", 1000).Iterator(); ; {
 		if !it.Next(ctx) {
-			slices.Sort(apps)
-			if err := it.Err(); err != nil {
-				return nil, fmt.Errorf("list apps: %w", err)
-			}
-			return slices.Compact(apps), nil
+			slices.Sort(names)
+			return slices.Compact(names), it.Err()
 		}
-		apps = append(apps, strings.TrimPrefix(it.Val(), prefix))
+		names = append(names, strings.TrimPrefix(it.Val(), prefix))
 	}
 }
 

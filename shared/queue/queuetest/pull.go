@@ -11,6 +11,7 @@ func pullLaws() []Law {
 	return []Law{
 		{"PullRequestIsPlanned", pullRequestIsPlanned},
 		{"PlanOfAPullRequestStandsInNobodysWay", planOfAPullRequestStandsInNobodysWay},
+		{"TreesAreListed", treesAreListed},
 	}
 }
 
@@ -62,4 +63,14 @@ func planOfAPullRequestStandsInNobodysWay(w *world) {
 	w.must(err)
 	w.is("last of the tree", st.State.Last, read.ID)
 	w.is("result of the tree", st.State.Result.Outcome, job.Updated)
+}
+
+func treesAreListed(w *world) {
+	read, never := tree("prod"), tree("test")
+	w.sync(read, 1000, "web")
+	fanOut := pushed(job.Job{Kind: job.Sync}, job.Half{Side: job.SourceSide, Repo: sourceRepo}, order("", "c1", 1000))
+	w.push("waiting waiting waiting", sync(never, "", "k1", 1000), fanOut, pull(tree("look"), 7, "h1", 2000))
+	trees, err := w.q.Trees(w.ctx)
+	w.must(err)
+	w.is("trees", fmt.Sprint(trees), fmt.Sprint([]string{read.ID(), never.ID()}))
 }
