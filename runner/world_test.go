@@ -106,7 +106,7 @@ func (h *house) runner(l queue.Launch) *runner.Runner {
 		Secrets: []string{deploytest.Token},
 		Deployer: deploy.Deployer{
 			Fly: h.Fly(), Source: git, Images: h.Images(), Builder: image.Fact{}, Index: h.queue, Tombs: h.queue,
-			Sync: &deploy.Syncer{Source: git, Catalog: h.queue, Links: h.queue, Graves: h.queue, Sweeper: h.queue, Index: h.queue, Jobs: h.queue},
+			Sync: &deploy.Syncer{Source: git, Catalog: h.queue, Links: h.queue, Sights: h.queue, Graves: h.queue, Sweeper: h.queue, Index: h.queue, Jobs: h.queue},
 			Now:  time.Now,
 		},
 	}

@@ -84,7 +84,7 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) 
 		Secrets: hidden, Out: c.err, Level: slog.LevelInfo,
 		Deployer: deploy.Deployer{
 			Fly: client, Source: git, Images: images, Builder: builder, Registry: c.cfg.RegistryHost, Turns: q, Index: q, Tombs: q, Org: c.cfg.Org,
-			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Graves: q, Sweeper: q, Index: q, Jobs: q},
+			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Sights: q, Graves: q, Sweeper: q, Index: q, Jobs: q, Registry: c.cfg.RegistryHost, Manifest: manifest.Options{Org: c.cfg.Org}},
 			Secrets: c.cfg.secrets(), DigestKey: manifest.NewSecret(c.cfg.DigestKey),
 			Now: time.Now,
 		},

@@ -77,7 +77,7 @@ func (c *cli) openFolder(ctx context.Context, git *source.Client, p string, leni
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", p, err)
 	}
-	folder, err := deploy.OpenFolder(ctx, git, abs, manifest.Options{Lenient: lenient})
+	folder, err := deploy.OpenFolder(ctx, git, abs, manifest.Options{Lenient: lenient, Org: c.cfg.Org})
 	if errors.Is(err, job.ErrRejected) {
 		return nil, usage(err)
 	}

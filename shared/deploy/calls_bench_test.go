@@ -96,7 +96,7 @@ func entryOf(b *testing.B, w *bench, repo *deploytest.Repo, app string) *catalog
 		b.Fatal(err)
 	}
 	defer func() { _ = q.Close() }()
-	s := &deploy.Syncer{Source: w.Source(), Catalog: q, Links: q, Graves: q, Sweeper: q, Index: q, Jobs: q}
+	s := &deploy.Syncer{Source: w.Source(), Catalog: q, Links: q, Sights: q, Graves: q, Sweeper: q, Index: q, Jobs: q}
 	sync := job.Job{ID: job.SaltedID(job.Sync, app, "bench"), Kind: job.Sync, Config: job.Config{Repo: repo.URL}, Created: time.Now()}
 	if _, err := s.Sync(b.Context(), deploy.Request{Job: sync}); err != nil {
 		b.Fatal(err)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -142,6 +143,7 @@ func (d *Deployer) ready() *Deployer {
 	if full.Now == nil {
 		full.Now = time.Now
 	}
+	full.Manifest.Org = cmp.Or(full.Manifest.Org, full.Org)
 	if full.HTTP == nil {
 		full.HTTP = http.DefaultClient
 	}

@@ -47,7 +47,7 @@ func digest(parts ...string) string {
 // and those that files, compose and machine_config name). It is the same for a sync, a runner and
 // the CLI.
 func ConfigDigest(e manifest.Entry) (string, error) {
-	text, err := canonical(e.Node)
+	text, err := canonical(e.Node, undeployed)
 	if err != nil {
 		return "", fmt.Errorf("digest manifest of %s: %w", e.App.Name, err)
 	}
@@ -74,8 +74,26 @@ func ConfigDigest(e manifest.Entry) (string, error) {
 	return digest(parts...), nil
 }
 
-// canonical gives the value of a node as JSON with sorted keys.
-func canonical(node *yaml.Node) (string, error) {
+// undeployed takes out what no deploy of the app sees: whom to tell, and how the tree is pruned. These matter to the
+// catalog alone, and a change of them changes no app.
+func undeployed(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	delete(m, "notify")
+	if sync, ok := m["sync"].(map[string]any); ok {
+		delete(sync, "prune_max")
+		delete(sync, "prune_grace")
+		if len(sync) == 0 {
+			delete(m, "sync")
+		}
+	}
+	return m
+}
+
+// canonical gives the value of a node as JSON with sorted keys, after edit, where there is one, has changed it.
+func canonical(node *yaml.Node, edit func(any) any) (string, error) {
 	if node == nil {
 		return "", nil
 	}
@@ -83,7 +101,11 @@ func canonical(node *yaml.Node) (string, error) {
 	if err := node.Decode(&v); err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(plain(v))
+	v = plain(v)
+	if edit != nil {
+		v = edit(v)
+	}
+	b, err := json.Marshal(v)
 	return string(b), err
 }
 

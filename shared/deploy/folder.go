@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
@@ -48,6 +49,13 @@ func (w *work) readTree(ctx context.Context) (manifest.Tree, manifest.Problems, 
 	if f := w.req.Folder; f != nil {
 		w.trees.lent = f.trees.open
 		return f.Tree, f.Problems, nil
+	}
+	read, problems, err := w.trees.read(ctx, w.tree, w.configAt, w.Manifest)
+	if !w.remembered || !errors.Is(err, source.ErrAbsent) {
+		return read, problems, err
+	}
+	if w.configAt, err = resolveTree(ctx, w.Source, w.tree); err != nil {
+		return manifest.Tree{}, nil, err
 	}
 	return w.trees.read(ctx, w.tree, w.configAt, w.Manifest)
 }

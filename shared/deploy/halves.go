@@ -34,7 +34,7 @@ func (w *work) resolveConfig(ctx context.Context) error {
 	}
 	// a half without a commit says that only the forge knows which of two pushes is the newer one
 	if e := w.req.Entry; half == nil && e != nil && e.Commit != "" && e.Config.ID() == w.tree.ID() {
-		w.configAt = source.Commit{Hash: e.Commit}
+		w.configAt, w.remembered = source.Commit{Hash: e.Commit}, true
 		return nil
 	}
 	at, err := resolveTree(ctx, w.Source, w.tree)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/machine"
 	"github.com/gigurra/flycd/shared/plan"
 	"github.com/gigurra/flycd/shared/secret"
 )
@@ -21,7 +22,7 @@ const (
 
 // conclude notes that the app is as intended, and the fingerprint that the next deploy compares with.
 func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
-	w.observed, w.outcome = o, outcome
+	w.observed, w.outcome, w.url = o, outcome, addressOf(o, w.target)
 	w.warnings = append(w.warnings, w.decision.Notes...)
 	w.pending, w.secretSum = pendingOf(o, w.target.Certs), w.envSum(w.target.App, secret.EnvOf(w.entry.App))
 	// an app whose manifest lies in another repository has more commits than the one that is recorded
@@ -29,6 +30,16 @@ func (w *work) conclude(o plan.Observed, outcome job.Outcome) error {
 		w.fingerprint = fingerprint(o)
 	}
 	return nil
+}
+
+// addressOf is where Fly's proxy answers for an app, where it has a service and an address that the public reaches.
+func addressOf(o plan.Observed, t machine.Target) string {
+	serves := slices.ContainsFunc(t.Groups, func(g machine.Group) bool { return g.Config != nil && len(g.Config.Services) > 0 })
+	public := slices.ContainsFunc(o.IPs, func(ip plan.IP) bool { return !ip.Private && !ip.Egress })
+	if !serves || !public {
+		return ""
+	}
+	return "https://" + t.App + ".fly.dev"
 }
 
 // settled looks at the app once more: Fly's lists may lag behind what was proven of each machine, and a
@@ -85,7 +96,7 @@ func (w *work) result() job.Result {
 		Digest: w.wanted(), ConfigDigest: w.marks.digests.Config, SourceDigest: w.marks.digests.Source,
 		ConfigCommit: w.configAt.Hash, SourceCommit: w.sourceAt.Hash,
 		Image: w.image, Release: w.marks.release, Fingerprint: w.fingerprint,
-		Changes: w.changes, Warnings: w.warnings, Pending: w.pending, Secrets: w.secretSum,
+		Changes: w.changes, Warnings: w.warnings, Pending: w.pending, Secrets: w.secretSum, URL: w.url,
 	}
 }
 

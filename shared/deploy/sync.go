@@ -14,15 +14,19 @@ import (
 // Syncer turns a config tree into catalog entries and jobs. It is safe for concurrent use.
 type Syncer struct {
 	Source *source.Client
-	// Catalog, Links, Graves, Sweeper, Index and Jobs are the queue's.
+	// Catalog, Links, Sights, Graves, Sweeper, Index and Jobs are the queue's.
 	Catalog Catalog
 	Links   Links
+	Sights  Sights
 	Graves  Graves
 	Sweeper Sweeper
 	Index   Index
 	Jobs    Jobs
-	// Manifest says how manifests are read; its Repos is the syncer's own.
+	// Manifest says how manifests are read; its Repos is the syncer's own. Its Org is the deployers' too: what policies
+	// allow an app that names none.
 	Manifest manifest.Options
+	// Registry is the host of Fly's registry, where apps have their images; empty means registry.fly.io.
+	Registry string
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -42,6 +46,12 @@ type Catalog interface {
 type Links interface {
 	// WriteIncludes adds what a tree includes to a generation that nobody reads before the switch.
 	WriteIncludes(ctx context.Context, tree job.Config, gen int64, list []catalog.Include) error
+	// Includes gives what the current generation includes.
+	Includes(ctx context.Context, treeID string) ([]catalog.Include, error)
+}
+
+// Sights remember what trees looked like. Each call may be repeated.
+type Sights interface {
 	// Saw notes what the tree was when a sync of it was done to its end; Seen gives that back, with the generation that
 	// it belongs to.
 	Saw(ctx context.Context, s queue.Switch, sight string) (bool, error)

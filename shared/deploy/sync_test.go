@@ -57,12 +57,13 @@ type everything interface {
 
 type memory interface {
 	deploy.Links
+	deploy.Sights
 	deploy.Graves
 }
 
 func (d *desk) syncer(s store) *deploy.Syncer {
 	return &deploy.Syncer{
-		Source: d.Source(), Catalog: s, Links: s, Graves: s, Sweeper: s, Index: s, Jobs: s,
+		Source: d.Source(), Catalog: s, Links: s, Sights: s, Graves: s, Sweeper: s, Index: s, Jobs: s,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -1,15 +1,29 @@
 package deploy
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
+	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/source"
 )
+
+// sharesOf gives the app of Fly's registry, at host, whose repository takes the images that are built for an app, where
+// that is another app's.
+func sharesOf(app *manifest.App, host string) []string {
+	repo, inside := strings.CutPrefix(app.Image.Repository, cmp.Or(host, image.FlyRegistry)+"/")
+	other, _, _ := strings.Cut(repo, "/")
+	if !inside || other == "" || other == app.Name {
+		return nil
+	}
+	return []string{other}
+}
 
 // entryOf gives what the catalog keeps of an app.
 func entryOf(e manifest.Entry, tree job.Config, at source.Commit, sums Digests) catalog.Entry {

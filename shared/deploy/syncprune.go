@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
@@ -19,7 +20,8 @@ func (r *syncRun) markGone(ctx context.Context) error {
 	for _, e := range r.gone {
 		g := queue.Gone{Entry: e, Commit: r.at.Hash}
 		for _, other := range r.entries {
-			if r.fresh[other.App] && renamedTo(other, []catalog.Entry{e}) != "" {
+			known := slices.ContainsFunc(r.old, func(o catalog.Entry) bool { return o.App == other.App })
+			if !known && renamedTo(other, []catalog.Entry{e}) != "" {
 				g.Renamed = other.App
 			}
 		}
@@ -33,44 +35,57 @@ func (r *syncRun) markGone(ctx context.Context) error {
 
 // pruneApps pushes a destroy job for apps that the tree stopped naming and that asked for it, at most as many as their
 // rule lets one sync destroy, the longest gone first. Each waits for its grace, and looks again before it destroys
-// anything. A reading that may have missed apps prunes none.
+// anything. A tree that could not be read without a mistake prunes none: what is broken may be meant to name them.
 func (r *syncRun) pruneApps(ctx context.Context) error {
-	stones, err := r.Graves.Tombstones(ctx, r.tree().ID())
+	all, err := r.Graves.Tombstones(ctx, r.tree().ID())
 	if err != nil {
 		return err
 	}
-	stones = slices.DeleteFunc(stones, func(t queue.Tombstone) bool { return !t.Gone.IsZero() })
-	if len(stones) == 0 {
-		return nil
-	}
-	if r.unread {
-		r.res.Warnings = append(r.res.Warnings, "nothing is pruned: what could not be read may name further apps")
-		return nil
+	var stones []queue.Tombstone
+	spent := 0
+	for _, t := range all {
+		switch {
+		case t.Gone.IsZero():
+			stones = append(stones, t)
+		case t.Job == r.destroyOf(t).ID:
+			spent++ // by this very sync, when it ran before
+		}
 	}
 	r.open = slices.ContainsFunc(stones, func(t queue.Tombstone) bool { return t.Entry.Prune })
+	if r.open && (r.unread || len(r.problems) > 0) {
+		r.warn("nothing is pruned while the tree has mistakes: what could not be read may name further apps")
+		return nil
+	}
 	slices.SortFunc(stones, func(a, b queue.Tombstone) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.App, b.App))
 	})
-	jobs := r.destroys(stones)
+	jobs := r.destroys(stones, max(mostPruned(stones, len(r.entries)+len(stones)+spent)-spent, 0))
 	ids, err := r.push(ctx, jobs)
 	r.res.Jobs = append(r.res.Jobs, ids...)
 	return err
 }
 
-// destroys makes the jobs. One that this very sync pushed when it ran before counts as one of its own again.
-func (r *syncRun) destroys(stones []queue.Tombstone) []job.Job {
+// destroys makes at most left jobs. One that this very sync pushed when it ran before counts as one of its own again,
+// however it ended.
+func (r *syncRun) destroys(stones []queue.Tombstone, left int) []job.Job {
 	var jobs []job.Job
-	left := mostPruned(stones, len(r.entries)+len(stones))
+	for _, t := range stones {
+		if t.Entry.Prune && t.Job == r.destroyOf(t).ID {
+			left--
+		}
+	}
 	over := 0
 	for _, t := range stones {
 		d := r.destroyOf(t)
 		switch {
 		case !t.Entry.Prune:
 			r.warn("app %s is no longer named by the tree; it was left running (sync.prune is not set)", t.App)
-		case t.Underway() && t.Job != d.ID:
-		case t.Outcome == job.Rejected && t.Job != d.ID:
+		case t.Job == d.ID:
+			jobs = append(jobs, d)
+		case t.Underway():
+		case t.Outcome == job.Rejected:
 			r.warn("app %s is no longer named by the tree, and was not pruned: %s; `flycd prune --confirm %s` destroys it all the same", t.App, cmp.Or(t.Detail, "it was refused"), t.App)
-		case left == 0:
+		case left <= 0:
 			over++
 		default:
 			left--
@@ -83,13 +98,14 @@ func (r *syncRun) destroys(stones []queue.Tombstone) []job.Job {
 	return jobs
 }
 
-// destroyOf is the job that destroys an app: not before its grace is over.
+// destroyOf is the job that destroys an app: not before its grace is over. It is the sync's own for this disappearance
+// of the app, whatever the sync reads when it runs again.
 func (r *syncRun) destroyOf(t queue.Tombstone) job.Job {
 	e := t.Entry
 	e.App, e.Config = t.App, r.tree()
 	d := child(r.req.Job, e, job.Half{})
-	d.ID, d.Kind, d.Force = job.ChildID(r.req.Job.ID, job.Destroy, t.App, r.at.Hash), job.Destroy, false
-	d.DelayMS = max(graceOf(e.Pruning)-time.Since(t.Since), 0).Milliseconds()
+	d.ID, d.Kind, d.Force = job.ChildID(r.req.Job.ID, job.Destroy, t.App, strconv.FormatInt(t.Since.UnixMilli(), 10)), job.Destroy, false
+	d.DelayMS = max(graceOf(e.Pruning)-t.Age, 0).Milliseconds()
 	return d
 }
 
@@ -100,15 +116,24 @@ func mostPruned(stones []queue.Tombstone, all int) int {
 		if !t.Entry.Prune {
 			continue
 		}
-		n := t.Entry.Pruning.Max
-		if p := t.Entry.Pruning.Percent; p > 0 {
-			n = max(all*p/100, 1)
-		}
-		if n = cmp.Or(n, catalog.DefaultMax); most < 0 || n < most {
+		if n := limitOf(t.Entry.Pruning, all); most < 0 || n < most {
 			most = n
 		}
 	}
 	return max(most, 0)
+}
+
+// limitOf is how many of all apps of a tree a rule lets one sync destroy; a percentage is never less than one.
+func limitOf(p catalog.Pruning, all int) int {
+	share := max(all*p.Percent/100, 1)
+	switch {
+	case p.Percent > 0 && p.Max > 0:
+		return min(p.Max, share)
+	case p.Percent > 0:
+		return share
+	default:
+		return cmp.Or(p.Max, catalog.DefaultMax)
+	}
 }
 
 func graceOf(p catalog.Pruning) time.Duration {

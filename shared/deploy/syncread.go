@@ -58,7 +58,9 @@ func (s *Syncer) read(ctx context.Context, req Request, at source.Commit) (readi
 			continue
 		}
 		beside := ts.localDigest(e) //nolint:contextcheck // it takes none: it reads and ends
-		r.entries = append(r.entries, entryOf(e, tree, at, Digests{Config: sum, Source: beside}))
+		entry := entryOf(e, tree, at, Digests{Config: sum, Source: beside})
+		entry.Shares = sharesOf(e.App, s.Registry)
+		r.entries = append(r.entries, entry)
 		r.fresh[e.App.Name] = true
 	}
 	r.holdBack()
@@ -82,6 +84,16 @@ func includesOf(repos []manifest.RepoRef, tree job.Config) []catalog.Include {
 		}
 	}
 	return out
+}
+
+// union gives what is in either list, each once.
+func union(list, more []catalog.Include) []catalog.Include {
+	for _, in := range more {
+		if !slices.Contains(list, in) {
+			list = append(list, in)
+		}
+	}
+	return list
 }
 
 // needsOf gives what the apps of a reading depend on.
@@ -146,7 +158,7 @@ func movesOf(old, entries, gone []catalog.Entry) []string {
 	return lines
 }
 
-// renamedTo gives the app that is gone and whose folder an app has, or whose source at another place.
+// renamedTo gives the app that is gone and whose folder an app has.
 func renamedTo(e catalog.Entry, gone []catalog.Entry) string {
 	for _, g := range gone {
 		if g.Dir == e.Dir {

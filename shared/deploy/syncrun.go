@@ -72,6 +72,14 @@ func (r *syncRun) compare(ctx context.Context) (err error) {
 	if r.old, err = r.Index.Entries(ctx, r.tree().ID()); err != nil {
 		return err
 	}
+	if r.unread {
+		// what could not be read may point to what it pointed to before: pushes there go on to reach the tree
+		before, err := r.Links.Includes(ctx, r.tree().ID())
+		if err != nil {
+			return err
+		}
+		r.includes = union(r.includes, before)
+	}
 	r.gone = r.carryOver(r.old)
 	r.res.Warnings = append(r.res.Warnings, r.warnings...)
 	r.res.Changes = movesOf(r.old, r.entries, r.gone)

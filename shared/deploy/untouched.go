@@ -39,7 +39,7 @@ func (w *work) untouched(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	w.outcome, w.fingerprint, w.image = job.Unchanged, last.Fingerprint, last.Image
-	w.secretSum = last.Secrets
+	w.secretSum, w.url = last.Secrets, last.URL
 	for _, c := range o.Certs {
 		w.pending = append(w.pending, c.Pending...)
 	}

@@ -24,6 +24,8 @@ type work struct {
 	// resolveConfig and resolveSource
 	tree               job.Config
 	configAt, sourceAt source.Commit
+	// remembered reports that configAt is what the catalog read last: a forced push may have removed it since.
+	remembered bool
 	// readConfig
 	trees *trees
 	entry manifest.Entry
@@ -56,6 +58,7 @@ type work struct {
 	pending     []string
 	secretSum   string
 	fingerprint string
+	url         string
 }
 
 func (d *Deployer) work(req Request) *work {

@@ -85,8 +85,11 @@ func (t *Tree) explain(err error) error {
 
 func short(hash string) string { return hash[:min(len(hash), 10)] }
 
+// ErrAbsent says that a repository was reached and lacks the commit that was asked for.
+var ErrAbsent = errors.New("does not have commit")
+
 func absent(r remote, at Commit) error {
-	return fmt.Errorf("repository %s does not have commit %s: it was never pushed, or a forced push removed it", r, at.Hash)
+	return fmt.Errorf("repository %s %w %s: it was never pushed, or a forced push removed it", r, ErrAbsent, at.Hash)
 }
 
 // receive gives the tree its objects: from the repository itself when it is on this machine, else
