@@ -11,6 +11,7 @@
 //	TakeMany  waiting → launching: attempt + 1, and a deadline for the machine to claim it; waiting →
 //	          delayed while an app that it depends on is to be deployed before
 //	Unlaunch  launching → waiting: it is certain that no machine was made; spends no attempt
+//	Grant     launching: binds the attempt to the first machine that asks
 //	Claim     launching → claimed: a fencing number; refused to every machine but the right one
 //	Hold      renews a claim, and says whether it still stands
 //	Finish    claimed → outcome; what was deployed is cleared, the parked wish follows
@@ -19,6 +20,8 @@
 //	Due       what is past its deadline is lost, what is delayed and due waits again
 //	Lapse     the same for one attempt whose machine is known to be gone
 //	Cancel    a job that waits ends; an active one is told at its next Hold
+//	Suspend   what nobody asked for by hand is delayed where it would have been launched
+//	Resume    what was held back waits again
 //
 // A client that lost an answer sends the script again; the same caller repeating a move changes
 // nothing. (Append is the exception: lines of a log may then be there twice.) Deadlines are stored
@@ -57,6 +60,27 @@
 // One that was never deployed and has no job is waited for ten minutes. A circle, which two trees may
 // make that know half of it each, is rejected, and comes back likewise when it was opened.
 //
+// # Suspensions
+//
+// A person may suspend an app, or a tree with all its apps. Pushes go on as ever: jobs are made, wishes are kept, and
+// the newest one takes the others' place. Only TakeMany does not launch what no person asked for, and delays it for a
+// day instead, after which it is looked at again; plans go on. What a person asked for goes through, and when it takes
+// the place of a job that was held back, or the other way round, what is left counts as asked for.
+//
+// # Tombstones
+//
+// Before a tree is switched to a generation that names fewer apps, MarkGone notes what it stops naming, with the
+// entry that it had. So nothing is forgotten by who dies between the two, and nothing is listed before the switch or
+// once a tree names the app again. A destroy is pushed with a delay (job.Job.DelayMS), which no end of another job
+// shortens; a deploy of the app that is pushed meanwhile takes its place. What was destroyed is listed for thirty days.
+// A tombstone destroys nothing by itself: the job looks again.
+//
+// # Grants
+//
+// A machine that is launched has a name and no rights. Grant binds the attempt to the first machine that asks, says what
+// the job is and what the catalog says of its app, and refuses every other machine from then on. Where launches are
+// sealed (Queue.Seal), Claim refuses every machine but that one: to know a job and its attempt is not enough to take it.
+//
 // # Layout
 //
 // The layout is public, versioned by flycd:schema (this is version 1), under one prefix. Nothing
@@ -70,8 +94,9 @@
 //	flycd:delayed             zset    delayed jobs by the time that they wait again (ms)
 //	flycd:job:<id>            hash    job (JSON), kind, subject, state, stream, entry, attempt,
 //	                                  failed, lost, machine, fence, queued launched claimed ended due since
-//	                                  entered deadline (ms), time before after (order), side, cancel, waits,
-//	                                  result
+//	                                  entered deadline floor (ms; no launch before floor), time before after
+//	                                  (order), side, cancel, waits, suspended (for what it waits), hand (a
+//	                                  person asked for it), sealed, granted (to which machine), result
 //	                                  (JSON), detail, digest, commits, image, release, superseded_by
 //	flycd:log:<id>            stream  field line; about 10,000 lines
 //	flycd:app:<name>          hash    active, next (what waits or is parked), their kinds, fence,
@@ -81,15 +106,23 @@
 //	                                  deploy ended, where that was badly)
 //	flycd:plan:<name>         hash    active and next of an app's plan jobs
 //	flycd:config:<id>         hash    the same for a config tree or a fan-out, with generation,
-//	                                  last_generation, commit and order_…
+//	                                  last_generation, commit and order_…; sight and sight_generation: what
+//	                                  it looked like when a sync of it was done
 //	flycd:desired:<app or id> hash    config and source (JSON of the half, gone when deployed), each
 //	                                  with …_time, …_before, …_after, …_job, …_tie; force
 //	flycd:catalog:<id>        hash    generation → when it was begun (ms)
 //	flycd:catalog:<id>:<n>    hash    app → entry (JSON) of generation n
 //	flycd:needs:<id>:<n>      hash    app → the apps that it depends on, in generation n
 //	flycd:waits:<app>         set     jobs that wait for the app, or ended because it was not deployed
+//	flycd:includes:<id>:<n>   set     the repositories that generation n includes (JSON)
+//	flycd:suspended           hash    app or config id → "<since, ms> <by and why, JSON>"
+//	flycd:suspended:<app or id>
+//	                          set     jobs that are held back
+//	flycd:tombstone:<app>     hash    tree, since, generation, entry (JSON), commit, renamed; job, outcome, detail
+//	                                  of its destroy; gone (ms); 30 days from then
+//	flycd:tombstones:<id>     set     apps that the tree stopped naming
 //	flycd:repo:<repo>@<ref>   hash    "<n> <app> <config id>" → route (JSON)
-//	flycd:trees:<repo>@<ref>  hash    config id → route (JSON)
+//	flycd:trees:<repo>@<ref>  hash    config id → route (JSON); "<n> <config id>" → route of a tree that includes it
 //	flycd:image:<host/path>   hash    "<n> <app> <config id>" → route (JSON), of each app that names the image
 //	flycd:pushed:<host/path>:<tag>
 //	                          string  "<ms> <digest>": what a registry last told of the tag, and when first; 96 h
@@ -119,6 +152,7 @@
 //	redis-cli XRANGE flycd:jobs - +                  # what waits or is active
 //	redis-cli ZRANGE flycd:active 0 -1 WITHSCORES    # … until when
 //	redis-cli XREVRANGE flycd:dead + - COUNT 10      # what needs a person
+//	redis-cli HGETALL flycd:suspended                # what a person holds back
 //	redis-cli XREVRANGE flycd:events + - COUNT 20    # what happened
 //	redis-cli ZRANGE flycd:outbox 0 -1 WITHSCORES    # who is to be told something
 //	redis-cli XREVRANGE flycd:undelivered + - COUNT 10

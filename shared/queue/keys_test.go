@@ -2,6 +2,9 @@ package queue_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +34,29 @@ func ttl(t *testing.T, q *queue.Queue, key string) time.Duration {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// Broken when: a script keeps something that the public layout does not tell of.
+func TestLayoutNamesEveryKeyOfTheScripts(t *testing.T) {
+	paper, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := filepath.Glob("lua/*.lua")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`P \.\. '([a-z:]+)'`).FindAllStringSubmatch(string(text), -1) {
+			if kind := m[1]; !regexp.MustCompile(`(?m)(^//\tflycd:|…:)`+kind+`([<, ]|$)`).Match(paper) && kind != "jobs:low" {
+				t.Errorf("%s keeps flycd:%s…, which doc.go does not tell of", name, kind)
+			}
+		}
+	}
 }
 
 // finish takes, claims and ends the job that is next.

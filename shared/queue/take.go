@@ -34,8 +34,8 @@ func (q *Queue) Take(ctx context.Context, most int) (Launch, bool, error) {
 }
 
 // TakeMany gives up to n jobs that are to be launched, in one command, as far as no more than
-// most jobs are active then. It is Take otherwise. What they give is sealed where Seal is set. With an error it may still give jobs: launch
-// them.
+// most jobs are active then. It is Take otherwise. What they give is sealed where Seal is set. With an error it may
+// still give jobs: launch them.
 func (q *Queue) TakeMany(ctx context.Context, most, n int) ([]Launch, error) {
 	for ctx.Err() == nil {
 		start := time.Now()
