@@ -141,7 +141,7 @@ func (c *chaos) start() {
 	c.post("/v1/apps", map[string]any{"name": localRunnerApp, "app_name": localRunnerApp, "org_slug": "personal"})
 	c.post("/v1/apps/"+localRunnerApp+"/secrets", map[string]any{"values": map[string]string{
 		"REDIS_URL": c.url, "FLY_API_TOKEN": deploytest.Token, "FLY_FLAPS_BASE_URL": c.FlyURL, "FLYCD_BUILDER": "fact",
-		"FLYCD_NEXT_URL": web.URL + "/next", "FLYCD_NEXT_TOKEN": chaosNext, "GORACE": "log_path=" + filepath.Join(c.home, "race"),
+		"FLYCD_NEXT_URL": web.URL + "/next", "FLYCD_NEXT_TOKEN": chaosNext, "GORACE": quickEnd + " log_path=" + filepath.Join(c.home, "race"),
 	}})
 	loop := func(pause time.Duration, do func()) {
 		work.Go(func() {

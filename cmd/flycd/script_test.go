@@ -56,7 +56,7 @@ func surround(t *testing.T, env *testscript.Env) error {
 	env.Values[worldKey] = w
 	home := filepath.Join(env.WorkDir, ".home")
 	env.Vars = append(env.Vars,
-		"HOME="+home, "FLY_CONFIG_DIR="+home, "GIT_CONFIG_GLOBAL="+os.DevNull,
+		"HOME="+home, "FLY_CONFIG_DIR="+home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GORACE="+quickEnd,
 		"FLY_API_TOKEN="+deploytest.Token, "FLY_FLAPS_BASE_URL="+w.FlyURL, "FLY_API_BASE_URL="+w.FlyURL, "FLY_UIEX_BASE_URL="+w.FlyURL, "FLYCD_SMOKE=40ms", "FLYCD_BUILDER=fact",
 		"REGISTRY="+w.Registry, "FLY_REGISTRY_HOST="+w.Registry, "GIT="+w.GitURL, "SIM="+w.FlyURL, "REDIS_URL="+queuetest.Embedded(t))
 	return os.Mkdir(home, 0o700)

@@ -51,8 +51,8 @@ func installing(want install.Want) func(context.Context, *install.Installer) err
 func each(t *testing.T, calls int, run func(t *testing.T, n int, after bool)) {
 	t.Helper()
 	step := 2
-	if testing.Short() {
-		step = 7
+	if testing.Short() || sampled {
+		step = 13
 	}
 	slots, all := make(chan struct{}, 8), sync.WaitGroup{}
 	for n := 1; n <= calls; n += step {
