@@ -111,7 +111,7 @@ func (a Ask) forApp(ctx context.Context, q *queue.Queue) ([]job.Job, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, job.Rejectf("no app %s is in the catalog: sync the config repo that names it", shown(a.App))
+		return nil, job.Rejectf("no app %s is in the catalog: sync the config repo that names it", inert(a.App))
 	}
 	return []job.Job{{Kind: job.Deploy, App: a.App, Org: entry.Org, Config: entry.Config, Confirm: a.Confirm}}, nil
 }

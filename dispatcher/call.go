@@ -35,7 +35,7 @@ func CheckRepos(globs []string) error {
 		owner, name, ok := strings.Cut(glob, "/")
 		_, err := path.Match(glob, "")
 		if !ok || owner == "" || name == "" || strings.Contains(name, "/") || strings.ContainsAny(owner, `*?[\`) || err != nil {
-			return fmt.Errorf("%s: expected OWNER/NAME or OWNER/*: the owner is named in full, as everybody can be one", shown(glob))
+			return fmt.Errorf("%s: expected OWNER/NAME or OWNER/*: the owner is named in full, as everybody can be one", inert(glob))
 		}
 	}
 	return nil
@@ -150,9 +150,9 @@ func (s *Server) caller(r *http.Request) (caller, error) {
 	case err != nil:
 		return caller{}, err
 	case !s.Callers.names(c.Repository) || !ownRef(c):
-		return caller{}, fmt.Errorf("%w: it is of %s at %s", errCaller, shown(c.Repository), shown(c.Ref))
+		return caller{}, fmt.Errorf("%w: it is of %s at %s", errCaller, inert(c.Repository), inert(c.Ref))
 	}
-	return caller{name: shown(c.Actor), repo: job.RepoKey("https://" + cmp.Or(s.Callers.Host, "github.com") + "/" + c.Repository)}, nil
+	return caller{name: inert(c.Actor), repo: job.RepoKey("https://" + cmp.Or(s.Callers.Host, "github.com") + "/" + c.Repository)}, nil
 }
 
 // ownRef reports whether what a workflow runs was decided by somebody who may write to the repository: of a pull

@@ -181,6 +181,10 @@ func FuzzWebhook(f *testing.F) {
 	}
 	f.Add("push", "application/x-www-form-urlencoded", []byte("payload=%7B%7D"))
 	f.Add("ping", "application/json", []byte(`{"zen":"x"}`))
+	for _, file := range []string{"pull_request.opened.payload.json", "pull_request.synchronize.payload.json"} {
+		f.Add("pull_request", "application/json", payloadOf(f, file))
+	}
+	f.Add("issue_comment", "application/json", []byte(comment))
 	f.Fuzz(func(t *testing.T, name, kind string, body []byte) {
 		e, err := parse(verified{delivery{event: name, contentType: kind, body: body}})
 		if err != nil {
@@ -191,6 +195,9 @@ func FuzzWebhook(f *testing.F) {
 		}
 		if (e.ignored == "") != (name == "push" || e.ping || e.plan != nil || len(e.images) > 0) {
 			t.Errorf("event %q: ignored %q", name, e.ignored)
+		}
+		if w := e.plan; w != nil && (w.check() != nil || w.ask == 0 && (!w.whole() || w.Fork) || w.time < 0) {
+			t.Errorf("half a pull request: %+v", w)
 		}
 		if name != "push" || kind != "application/json" {
 			return

@@ -88,7 +88,7 @@ func pulled(name string, payload []byte) (*wantedPlan, string, error) {
 	switch p.Action {
 	case "opened", "synchronize", "reopened", "ready_for_review":
 	default:
-		return nil, "a pull request was " + shown(p.Action) + ": there is nothing to plan", nil
+		return nil, "a pull request was " + inert(p.Action) + ": there is nothing to plan", nil
 	}
 	pr := p.PullRequest
 	w.Pull = forge.Pull{Head: pr.Head.SHA, Base: pr.Base.Ref, Fork: job.RepoKey(pr.Head.Repo.CloneURL) != job.RepoKey(w.repo)}
@@ -168,7 +168,7 @@ func (s *Server) allowed(ctx context.Context, w *wantedPlan) (ignored string, er
 	}
 	may, err := s.Forge.Permission(ctx, w.repo, w.actor)
 	if err == nil && !may {
-		return "a plan is made for those who may write to the repository, and " + shown(w.actor) + " may not", nil
+		return "a plan is made for those who may write to the repository, and " + inert(w.actor) + " may not", nil
 	}
 	if err == nil {
 		w.Pull, err = s.Forge.Pull(ctx, w.repo, w.number)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
@@ -186,3 +188,14 @@ func text(err error) string {
 
 // short bounds what is logged of a header that nobody signed.
 func short(s string) string { return s[:min(len(s), 64)] }
+
+// inert is what somebody else wrote as it may be told: in one line, and not at length.
+func inert(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s[:min(len(s), 400)])
+	return string([]rune(s)[:min(len([]rune(s)), 100)])
+}
