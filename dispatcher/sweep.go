@@ -17,6 +17,8 @@ const defaultOrphanAge = 2 * time.Minute
 
 // SweepReport says what a sweep found.
 type SweepReport struct {
+	// Synced are the syncs of root trees that had never been read.
+	Synced []job.ID `json:"synced,omitempty"`
 	// Due is what the sweep's due pass did.
 	Due Report `json:"due"`
 	// Machines is how many runners there are.
@@ -29,7 +31,7 @@ type SweepReport struct {
 	Lapsed []job.ID `json:"lapsed,omitempty"`
 }
 
-// Sweep runs one due pass and looks for orphans in both directions: machines whose job does not need
+// Sweep has root trees read that never were, runs one due pass and looks for orphans in both directions: machines whose job does not need
 // them (any more), and launches that have no machine. Nothing is ended on one sighting: an earlier
 // sweep, at least OrphanAge before, must have seen it too, and it is looked up once more before
 // anything is done. A claimed job needs no such look: its hold lapses by itself when the machine is
@@ -38,7 +40,8 @@ type SweepReport struct {
 // It is bounded by ctx and safe to repeat; the report is also right where the error is not nil.
 func (s *Server) Sweep(ctx context.Context) (SweepReport, error) {
 	var r SweepReport
-	var errs [3]error
+	var errs [4]error
+	r.Synced, errs[3] = s.syncRoots(ctx)
 	due, cancel := context.WithTimeout(ctx, 2*replyWithin)
 	r.Due, errs[0] = s.Due(due)
 	cancel()
@@ -46,12 +49,12 @@ func (s *Server) Sweep(ctx context.Context) (SweepReport, error) {
 	// list that no job of the later list needs is one too many.
 	machines, err := s.Runners.List(ctx)
 	if err != nil {
-		return r, errors.Join(errs[0], err)
+		return r, errors.Join(errs[0], errs[3], err)
 	}
 	r.Machines = len(machines)
 	active, err := s.Queue.Active(ctx)
 	if err != nil {
-		return r, errors.Join(errs[0], err)
+		return r, errors.Join(errs[0], errs[3], err)
 	}
 	errs[1] = s.endOrphans(ctx, &r, machines, active)
 	errs[2] = s.lapseOrphans(ctx, &r, machines, active)
