@@ -262,9 +262,11 @@ func TestPrunedAppIsTold(t *testing.T) {
 	o.catalog(e)
 	must(t, o.q.MarkGone(t.Context(), o.tree(), []queue.Gone{{Entry: e, Commit: o.commit}}))
 	o.catalog()
+	// a deploy that came too late is worded together with the destroy
+	o.run(o.job(nil), job.Result{Outcome: job.Rejected, Detail: "no tree names it"})
 	o.run(o.job(func(j *job.Job) { j.Kind, j.Half, j.Reason = job.Destroy, job.Half{}, job.BySync }), job.Result{Outcome: job.Updated})
 	o.deliver()
-	o.shows()
+	o.shows("flycd/web failure rejected: no tree names it")
 	if n := o.notices(); len(n) != 1 || n[0].Kind != job.Destroy || n[0].App != "web" {
 		t.Errorf("the notices are %+v", n)
 	}

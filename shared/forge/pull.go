@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gigurra/flycd/shared/job"
 )
@@ -20,12 +21,22 @@ func (c *Client) Pull(ctx context.Context, repo string, number int) (Pull, error
 	if err != nil {
 		return Pull{}, err
 	}
-	pr, _, err := p.api.PullRequests.Get(ctx, p.owner, p.name, number)
-	if err != nil {
+	var w wirePull
+	if err := call(ctx, p.api, request{path: fmt.Sprintf("repos/%s/pulls/%d", p, number)}, &w); err != nil {
 		return Pull{}, c.failure(err, "look up pull request %d of %s", number, p)
 	}
-	from := pr.GetHead().GetRepo().GetCloneURL()
-	return Pull{
-		Head: pr.GetHead().GetSHA(), Base: pr.GetBase().GetRef(), Fork: from == "" || job.RepoKey(from) != job.RepoKey(repo),
-	}, nil
+	from := w.Head.Repo.CloneURL
+	return Pull{Head: w.Head.SHA, Base: w.Base.Ref, Fork: from == "" || job.RepoKey(from) != job.RepoKey(repo)}, nil
+}
+
+type wirePull struct {
+	Head struct {
+		SHA  string `json:"sha"`
+		Repo struct {
+			CloneURL string `json:"clone_url"`
+		} `json:"repo"`
+	} `json:"head"`
+	Base struct {
+		Ref string `json:"ref"`
+	} `json:"base"`
 }

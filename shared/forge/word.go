@@ -13,11 +13,17 @@ import (
 type reader struct {
 	jobs    Jobs
 	records map[job.ID]*queue.Record
-	entries map[string]*catalog.Entry
+	entries map[wanted]*catalog.Entry
+}
+
+// wanted is an app that is looked up; one that is to go may have a tombstone alone.
+type wanted struct {
+	app  string
+	gone bool
 }
 
 func newReader(jobs Jobs) *reader {
-	return &reader{jobs: jobs, records: map[job.ID]*queue.Record{}, entries: map[string]*catalog.Entry{}}
+	return &reader{jobs: jobs, records: map[job.ID]*queue.Record{}, entries: map[wanted]*catalog.Entry{}}
 }
 
 // record gives nil for a job that is not known any more.
@@ -39,14 +45,15 @@ func (w *reader) record(ctx context.Context, id job.ID) (*queue.Record, error) {
 
 // entry gives what the catalog says of a job's app, or said of one that is pruned; never nil.
 func (w *reader) entry(ctx context.Context, j job.Job) (*catalog.Entry, error) {
-	if e, ok := w.entries[j.App]; ok || j.App == "" {
-		if e == nil {
-			e = &catalog.Entry{}
-		}
+	if j.App == "" {
+		return &catalog.Entry{}, nil
+	}
+	key := wanted{j.App, j.Kind == job.Destroy}
+	if e, ok := w.entries[key]; ok {
 		return e, nil
 	}
 	e, ok, err := w.jobs.Entry(ctx, j.App)
-	if err == nil && !ok && j.Kind == job.Destroy {
+	if err == nil && !ok && key.gone {
 		var stones []queue.Tombstone
 		stones, err = w.jobs.Tombstones(ctx, j.Config.ID())
 		for _, s := range stones {
@@ -58,7 +65,7 @@ func (w *reader) entry(ctx context.Context, j job.Job) (*catalog.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.entries[j.App] = &e
+	w.entries[key] = &e
 	return &e, nil
 }
 
