@@ -51,6 +51,11 @@ func TestTicketIsForOneAttemptAndEnds(t *testing.T) {
 	if err := launch.CheckTicket(nil, launch.Asking{Job: theID, Attempt: 2, Ticket: launch.Ticket(nil, theID, 2, now.Add(time.Hour))}, now); err == nil {
 		t.Error("it passes without a key")
 	}
+	for _, none := range []string{"", " "} {
+		if key := launch.TicketKey(none); key != nil {
+			t.Errorf("whoever knows that there is no token (%q) has a key of tickets", none)
+		}
+	}
 }
 
 func TestMachineGetsItsTicket(t *testing.T) {

@@ -24,9 +24,12 @@ type Asking struct {
 }
 
 // TicketKey derives the key of tickets from the token that grants are narrowed from: who has that needs no ticket,
-// and a token that is replaced makes its tickets worthless.
+// and a token that is replaced makes its tickets worthless. Without a token there is no key, and no ticket is good.
 func TicketKey(mint string) []byte {
-	mac := hmac.New(sha256.New, []byte(bare(mint)))
+	if mint = bare(mint); mint == "" {
+		return nil
+	}
+	mac := hmac.New(sha256.New, []byte(mint))
 	mac.Write([]byte("flycd ticket key 1"))
 	return mac.Sum(nil)
 }
