@@ -1,44 +1,37 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
 	"os"
-	"reflect"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/caarlos0/env/v11"
 
 	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/launch"
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 // config is what the environment says. Only this file reads it. The field order is the order of
 // --help.
 type config struct {
-	WebhookSecret     string `env:"FLYCD_WEBHOOK_SECRET" help:"secret of the webhooks, or several, comma separated: any of them verifies; required"`
-	WebhookSecretFile string `env:"FLYCD_WEBHOOK_SECRET_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET"`
+	WebhookSecret string `env:"FLYCD_WEBHOOK_SECRET" file:"yes" help:"secret of the webhooks, or several, comma separated: any of them verifies; required"`
 
-	WebhookSecret2     string `env:"FLYCD_WEBHOOK_SECRET_2" help:"a second place for the secret of the webhooks, while it is rotated: both verify"`
-	WebhookSecret2File string `env:"FLYCD_WEBHOOK_SECRET_2_FILE,file" help:"a file that holds FLYCD_WEBHOOK_SECRET_2"`
+	WebhookSecret2 string `env:"FLYCD_WEBHOOK_SECRET_2" file:"yes" help:"a second place for the secret of the webhooks, while it is rotated: both verify"`
 
-	RegistryTokens     string `env:"FLYCD_REGISTRY_TOKENS" help:"tokens of POST /webhook/registry/TOKEN, where registries that sign nothing tell of pushes; one or several, comma separated, 32 characters each at least; without one it refuses everybody"`
-	RegistryTokensFile string `env:"FLYCD_REGISTRY_TOKENS_FILE,file" help:"a file that holds FLYCD_REGISTRY_TOKENS"`
+	RegistryTokens string `env:"FLYCD_REGISTRY_TOKENS" file:"yes" help:"tokens of POST /webhook/registry/TOKEN, where registries that sign nothing tell of pushes; one or several, comma separated, 32 characters each at least; without one it refuses everybody"`
 
-	RedisURL     string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
-	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
-	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+	RedisURL    string `env:"REDIS_URL" file:"yes" help:"redis:// or rediss:// of the queue; required"`
+	RedisPrefix string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
 
 	ConfigRepos []string `env:"FLYCD_CONFIG_REPOS" help:"root config trees, URL[@ref][#path], comma separated: their pushes are known even when Redis is empty"`
 
-	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may make machines in the runner app; required"`
-	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	APIToken     string `env:"FLY_API_TOKEN" file:"yes" help:"Fly token that may make machines in the runner app; required"`
 	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" envDefault:"https://api.machines.dev" help:"the Machines API; http://_api.internal:4280 on Fly, or a flycd sim"`
 	RunnerApp    string `env:"FLYCD_RUNNER_APP" help:"the app that runner machines are made in; required"`
 	RunnerImage  string `env:"FLYCD_RUNNER_IMAGE" help:"image of the runner machines; required"`
@@ -46,34 +39,28 @@ type config struct {
 	RunnerSize   string `env:"FLYCD_RUNNER_SIZE" envDefault:"shared-cpu-1x:512MB" help:"size of the runner machines"`
 	MaxRunners   int    `env:"FLYCD_MAX_RUNNERS" envDefault:"20" help:"most runners at once; the rest waits in the stream"`
 
-	NextURL       string `env:"FLYCD_NEXT_URL" help:"this dispatcher's address as a finishing runner reaches it, ending in /next; handed to the runners"`
-	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of POST /next; without one it refuses everybody"`
-	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+	NextURL   string `env:"FLYCD_NEXT_URL" help:"this dispatcher's address as a finishing runner reaches it, ending in /next; handed to the runners"`
+	NextToken string `env:"FLYCD_NEXT_TOKEN" file:"yes" help:"bearer token of POST /next; without one it refuses everybody"`
 
-	MintToken     string `env:"FLYCD_MINT_TOKEN" help:"deploy token of the organisation, or of several, comma separated: each runner gets what is left of it when it is narrowed to its job; without one runners have the token in their own app's secrets"`
-	MintTokenFile string `env:"FLYCD_MINT_TOKEN_FILE,file" help:"a file that holds FLYCD_MINT_TOKEN"`
-	GrantURL      string `env:"FLYCD_GRANT_URL" help:"this dispatcher's address as a runner reaches it, ending in /grant (FLYCD_NEXT_URL's host without it)"`
-	FlyIssuer     string `env:"FLYCD_FLY_ISSUER" help:"who signs for runner machines: https://oidc.fly.io/ORG; without it a runner proves itself by its ticket alone"`
-	RemoteBuilds  bool   `env:"FLYCD_REMOTE_BUILDS" help:"let runners use Fly's own builders, which takes more rights"`
-	App           string `env:"FLY_APP_NAME" help:"this app, which no runner may change; Fly sets it"`
-	Expire        string `env:"FLYCD_TOKENS_EXPIRE" help:"when the tokens end, RFC 3339; flycd install notes it"`
+	MintToken    string `env:"FLYCD_MINT_TOKEN" file:"yes" help:"deploy token of the organisation, or of several, comma separated: each runner gets what is left of it when it is narrowed to its job; without one runners have the token in their own app's secrets"`
+	GrantURL     string `env:"FLYCD_GRANT_URL" help:"this dispatcher's address as a runner reaches it, ending in /grant (FLYCD_NEXT_URL's host without it)"`
+	FlyIssuer    string `env:"FLYCD_FLY_ISSUER" help:"who signs for runner machines: https://oidc.fly.io/ORG; without it a runner proves itself by its ticket alone"`
+	RemoteBuilds bool   `env:"FLYCD_REMOTE_BUILDS" help:"let runners use Fly's own builders, which takes more rights"`
+	App          string `env:"FLY_APP_NAME" help:"this app, which no runner may change; Fly sets it"`
+	Expire       string `env:"FLYCD_TOKENS_EXPIRE" help:"when the tokens end, RFC 3339; flycd install notes it"`
 
-	DispatchTokens     string   `env:"FLYCD_DISPATCH_TOKENS" help:"bearer tokens of POST /dispatch; one or several, comma separated, 32 characters each at least; without one it refuses everybody but workflows"`
-	DispatchTokensFile string   `env:"FLYCD_DISPATCH_TOKENS_FILE,file" help:"a file that holds FLYCD_DISPATCH_TOKENS"`
-	OIDCRepos          []string `env:"FLYCD_OIDC_REPOS" help:"repositories whose GitHub Actions may POST /dispatch for themselves, OWNER/NAME or OWNER/*, comma separated"`
-	OIDCAudience       string   `env:"FLYCD_OIDC_AUDIENCE" envDefault:"flycd" help:"the audience that their tokens, and those of runner machines, must name"`
-	OIDCIssuer         string   `env:"FLYCD_OIDC_ISSUER" envDefault:"https://token.actions.githubusercontent.com" help:"who signs for workflows"`
+	DispatchTokens string   `env:"FLYCD_DISPATCH_TOKENS" file:"yes" help:"bearer tokens of POST /dispatch; one or several, comma separated, 32 characters each at least; without one it refuses everybody but workflows"`
+	OIDCRepos      []string `env:"FLYCD_OIDC_REPOS" help:"repositories whose GitHub Actions may POST /dispatch for themselves, OWNER/NAME or OWNER/*, comma separated"`
+	OIDCAudience   string   `env:"FLYCD_OIDC_AUDIENCE" envDefault:"flycd" help:"the audience that their tokens, and those of runner machines, must name"`
+	OIDCIssuer     string   `env:"FLYCD_OIDC_ISSUER" envDefault:"https://token.actions.githubusercontent.com" help:"who signs for workflows"`
 
-	GitHubURL        string `env:"FLYCD_GITHUB_URL" help:"the forge's API, where it is not https://api.github.com"`
-	GitHubToken      string `env:"FLYCD_GITHUB_TOKEN" help:"token that may write commit statuses, deployments and comments, and look up who may write"`
-	GitHubTokenFile  string `env:"FLYCD_GITHUB_TOKEN_FILE,file" help:"a file that holds FLYCD_GITHUB_TOKEN"`
-	GitHubAppID      string `env:"FLYCD_GITHUB_APP_ID" help:"a GitHub App instead: its tokens are minted for what they are needed for, also those that runners clone with"`
-	GitHubAppKey     string `env:"FLYCD_GITHUB_APP_KEY" help:"the app's private key, PEM"`
-	GitHubAppKeyFile string `env:"FLYCD_GITHUB_APP_KEY_FILE,file" help:"a file that holds FLYCD_GITHUB_APP_KEY"`
-	Link             string `env:"FLYCD_LINK" help:"address that commit statuses and notices link to, with {job} and {app} in it; the app itself without it"`
-	Notify           string `env:"FLYCD_NOTIFY" help:"destinations that manifests name in notify: NAME=https://… (with #SECRET to sign), NAME=slack+https://…, comma separated"`
-	NotifyFile       string `env:"FLYCD_NOTIFY_FILE,file" help:"a file that holds FLYCD_NOTIFY"`
-	NotifyAllow      string `env:"FLYCD_NOTIFY_ALLOW" help:"private addresses that destinations may have, IP:PORT, comma separated"`
+	GitHubURL    string `env:"FLYCD_GITHUB_URL" help:"the forge's API, where it is not https://api.github.com"`
+	GitHubToken  string `env:"FLYCD_GITHUB_TOKEN" file:"yes" help:"token that may write commit statuses, deployments and comments, and look up who may write"`
+	GitHubAppID  string `env:"FLYCD_GITHUB_APP_ID" help:"a GitHub App instead: its tokens are minted for what they are needed for, also those that runners clone with"`
+	GitHubAppKey string `env:"FLYCD_GITHUB_APP_KEY" file:"yes" help:"the app's private key, PEM"`
+	Link         string `env:"FLYCD_LINK" help:"address that commit statuses and notices link to, with {job} and {app} in it; the app itself without it"`
+	Notify       string `env:"FLYCD_NOTIFY" file:"yes" help:"destinations that manifests name in notify: NAME=https://… (with #SECRET to sign), NAME=slack+https://…, comma separated"`
+	NotifyAllow  string `env:"FLYCD_NOTIFY_ALLOW" help:"private addresses that destinations may have, IP:PORT, comma separated"`
 
 	Port        int    `env:"PORT" envDefault:"8080" help:"public port: POST /webhook, POST /webhook/registry, POST /webhook/registry/TOKEN, POST /dispatch, POST /grant, POST /next, GET /healthz"`
 	PrivatePort int    `env:"FLYCD_PRIVATE_PORT" envDefault:"-1" help:"private port: GET /metrics; -1 is none"`
@@ -90,31 +77,16 @@ func environ() []string { return os.Environ() }
 
 // readConfig reads and judges the environment. Its error names everything that is wrong at once.
 func readConfig(environ []string) (config, error) {
-	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: env.ToMap(environ)})
+	cfg, err := settings.Read[config](environ)
 	if err != nil {
-		return config{}, fmt.Errorf("read the environment: %w", err)
-	}
-	for _, f := range []struct{ value, file *string }{
-		{&cfg.WebhookSecret, &cfg.WebhookSecretFile},
-		{&cfg.WebhookSecret2, &cfg.WebhookSecret2File},
-		{&cfg.MintToken, &cfg.MintTokenFile},
-		{&cfg.DispatchTokens, &cfg.DispatchTokensFile},
-		{&cfg.GitHubToken, &cfg.GitHubTokenFile},
-		{&cfg.GitHubAppKey, &cfg.GitHubAppKeyFile},
-		{&cfg.Notify, &cfg.NotifyFile},
-		{&cfg.RegistryTokens, &cfg.RegistryTokensFile},
-		{&cfg.RedisURL, &cfg.RedisURLFile},
-		{&cfg.APIToken, &cfg.APITokenFile},
-		{&cfg.NextToken, &cfg.NextTokenFile},
-	} {
-		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
+		return config{}, err
 	}
 	return cfg, cfg.judge()
 }
 
 func (c *config) judge() error {
 	var errs []error
-	c.Secrets, c.Tokens, c.Callers = append(list(c.WebhookSecret), list(c.WebhookSecret2)...), list(c.RegistryTokens), list(c.DispatchTokens)
+	c.Secrets, c.Tokens, c.Callers = append(settings.List(c.WebhookSecret), settings.List(c.WebhookSecret2)...), settings.List(c.RegistryTokens), settings.List(c.DispatchTokens)
 	for i, token := range c.Callers {
 		if err := dispatcher.CheckRegistryToken(token); err != nil {
 			errs = append(errs, fmt.Errorf("FLYCD_DISPATCH_TOKENS: token %d of %d %w", i+1, len(c.Callers), err))
@@ -178,34 +150,10 @@ func (c *config) judge() error {
 	return errors.Join(append(errs, c.judgeOutside()...)...)
 }
 
-// list splits a setting that holds one thing or several.
-func list(s string) (parts []string) {
-	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			parts = append(parts, part)
-		}
-	}
-	return parts
-}
-
-// logger reads FLYCD_LOG: a format and a level, in any order.
+// logger reads FLYCD_LOG.
 func (c *config) logger(w io.Writer) (*slog.Logger, error) {
-	opts, asJSON := &slog.HandlerOptions{Level: slog.LevelInfo}, false
-	for word := range strings.SplitSeq(c.Log, ",") {
-		var level slog.Level
-		switch word = strings.TrimSpace(word); {
-		case word == "json" || word == "text" || word == "":
-			asJSON = asJSON || word == "json"
-		case level.UnmarshalText([]byte(word)) == nil:
-			opts.Level = level
-		default:
-			return nil, fmt.Errorf("FLYCD_LOG=%q: expected text or json, and debug, info, warn or error", c.Log)
-		}
-	}
-	if asJSON {
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
-	}
-	return slog.New(slog.NewTextHandler(w, opts)), nil
+	l, err := settings.ParseLog("FLYCD_LOG", c.Log, slog.LevelInfo)
+	return l.Logger(w), err
 }
 
 // runnerEnv is what every runner is told. It can be read back through Fly's API, so there is no secret
@@ -222,19 +170,5 @@ func (c *config) runnerEnv(environ []string) map[string]string {
 
 func writeHelp(w io.Writer) {
 	fmt.Fprint(w, "dispatcher takes webhooks, queues jobs in Redis and makes a Fly Machine for each.\n\nWith the argument sweep it catches up once instead: overdue jobs, lost runners, orphans, feedback.\nThe environment sets it up:\n\n")
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	t := reflect.TypeFor[config]()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		if name == "-" {
-			continue
-		}
-		text := f.Tag.Get("help")
-		if d := f.Tag.Get("envDefault"); d != "" {
-			text += " (default " + d + ")"
-		}
-		fmt.Fprintf(table, "  %s\t%s\n", name, text)
-	}
-	_ = table.Flush()
+	settings.Help[config](w)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gigurra/flycd/shared/identity"
 	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 // judgeOutside judges the settings for those whom the dispatcher speaks to, and completes them.
@@ -32,7 +33,7 @@ func (c *config) judgeOutside() []error {
 			errs = append(errs, err)
 		}
 	}
-	if err := dispatcher.CheckRepos(list(strings.Join(c.OIDCRepos, ","))); err != nil {
+	if err := dispatcher.CheckRepos(settings.List(strings.Join(c.OIDCRepos, ","))); err != nil {
 		errs = append(errs, fmt.Errorf("FLYCD_OIDC_REPOS: %w", err))
 	}
 	if (c.GitHubAppID == "") != (c.GitHubAppKey == "") {
@@ -72,7 +73,7 @@ func (c *config) forge() (*forge.Client, error) {
 // notifyAllow are the private addresses that may be told.
 func (c *config) notifyAllow() ([]netip.AddrPort, error) {
 	var all []netip.AddrPort
-	for _, part := range list(c.NotifyAllow) {
+	for _, part := range settings.List(c.NotifyAllow) {
 		addr, err := netip.ParseAddrPort(part)
 		if err != nil {
 			return nil, fmt.Errorf("FLYCD_NOTIFY_ALLOW: %q: expected IP:PORT, such as 10.0.0.5:443", part)
@@ -106,7 +107,7 @@ func (c *config) post(q *queue.Queue, git *forge.Client, log *slog.Logger) *forg
 
 // callers are those who may call instead of push.
 func (c *config) callers() dispatcher.Callers {
-	out := dispatcher.Callers{Tokens: c.Callers, Repos: list(strings.Join(c.OIDCRepos, ",")), Host: c.workflowHost()}
+	out := dispatcher.Callers{Tokens: c.Callers, Repos: settings.List(strings.Join(c.OIDCRepos, ",")), Host: c.workflowHost()}
 	if len(out.Repos) > 0 {
 		out.Workflows = &identity.Verifier{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 // The exit codes.
@@ -72,7 +73,7 @@ func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dis
 	launcher := &launch.Launcher{
 		Mint:         cfg.MintToken,
 		GrantURL:     cfg.GrantURL,
-		Own:          list(cfg.App),
+		Own:          settings.List(cfg.App),
 		RemoteBuilds: cfg.RemoteBuilds,
 		App:          cfg.RunnerApp,
 		Image:        cfg.RunnerImage,

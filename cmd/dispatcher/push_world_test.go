@@ -1,0 +1,395 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gigurra/flycd/dispatcher"
+	"github.com/gigurra/flycd/runner"
+	"github.com/gigurra/flycd/shared/deploy"
+	"github.com/gigurra/flycd/shared/deploy/deploytest"
+	"github.com/gigurra/flycd/shared/fly/flysim"
+	"github.com/gigurra/flycd/shared/forge"
+	"github.com/gigurra/flycd/shared/forge/forgesim"
+	"github.com/gigurra/flycd/shared/image"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/launch"
+	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/queue/queuetest"
+)
+
+const pushSecret = "the-webhook-secret"
+
+// house is the whole of FlyCD in one process: a forge with real repositories whose webhooks reach a dispatcher over
+// HTTP, a redis-server, and runners that do what the dispatcher launches, in the order in which it does.
+type house struct {
+	*deploytest.World
+	t      *testing.T
+	forge  *forgesim.Server
+	base   string
+	hooks  *forge.Client
+	image  string
+	queue  *queue.Queue
+	server *dispatcher.Server
+	door   string
+	sent   *counted
+
+	mu       sync.Mutex
+	launched []launch.Runner
+	runs     int
+	log      strings.Builder
+}
+
+func newHouse(t *testing.T, roots ...string) *house {
+	t.Helper()
+	// the forge's clock is behind, and moves on by hand: a push of another second is another push
+	sim, err := forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{"token": {Login: "acme"}}, Public: true, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sim.Close() })
+	h := &house{World: deploytest.New(t, flysim.Options{}), t: t, forge: sim}
+	if h.base, err = sim.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	h.image = h.Image("nginx:1")
+	h.hooks = &forge.Client{BaseURL: h.base, Token: "token"}
+	redis := queuetest.Redis(t)
+	h.queue = h.open(redis)
+	h.sent = counting(t, redis)
+	h.server = &dispatcher.Server{
+		Queue: h.open(h.sent.url), Runners: h, Secrets: []string{pushSecret}, MaxRunners: 10_000, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, root := range roots {
+		h.server.Roots = append(h.server.Roots, h.config(root))
+	}
+	door := httptest.NewServer(h.server.Public())
+	h.door = door.URL
+	t.Cleanup(func() {
+		h.server.Stop()
+		door.Close()
+		h.server.Wait()
+		if t.Failed() {
+			t.Log(h.log.String())
+		}
+	})
+	return h
+}
+
+func (h *house) open(redis string) *queue.Queue {
+	q, err := queue.Open(redis, "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
+// config is the config tree REPO[#PATH] of the forge.
+func (h *house) config(root string) job.Config {
+	repo, folder, _ := strings.Cut(root, "#")
+	return job.Config{Repo: h.url(repo), Path: folder}
+}
+
+func (h *house) url(repo string) string { return h.base + "/acme/" + repo + ".git" }
+
+// Launch, List and End make the house the dispatcher's Runners: settle runs what is launched.
+func (h *house) Launch(_ context.Context, r launch.Runner) (launch.Machine, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.launched = append(h.launched, r)
+	return launch.Machine{ID: string(r.Job.ID), Name: launch.Name(r.Job.ID, r.Attempt), State: "started", Job: r.Job.ID, Attempt: r.Attempt}, nil
+}
+
+func (h *house) List(context.Context) ([]launch.Machine, error) { return nil, nil }
+
+func (h *house) End(context.Context, launch.Machine) error { return nil }
+
+func (h *house) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.Write(p)
+}
+
+// next gives the launches since it was asked last, in the order in which the queue handed them out.
+func (h *house) next() []launch.Runner {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := h.launched
+	h.launched = nil
+	return list
+}
+
+// settle does what is launched until nothing is, and says what became of each job. Fillers are not deployed: that
+// they are is noted.
+func (h *house) settle() string {
+	h.t.Helper()
+	var said []string
+	for {
+		if _, err := h.server.Due(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		h.server.Wait()
+		list := h.next()
+		if len(list) == 0 {
+			return strings.Join(said, ", ")
+		}
+		order := h.order()
+		slices.SortStableFunc(list, func(a, b launch.Runner) int { return order[a.Job.ID] - order[b.Job.ID] })
+		for _, r := range list {
+			if strings.HasPrefix(r.Job.App, "filler-") {
+				h.note(r)
+				continue
+			}
+			h.run(r)
+			rec, err := h.queue.Job(h.t.Context(), r.Job.ID)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			said = append(said, wanted(rec.Job)+": "+string(rec.Result.Outcome))
+		}
+	}
+}
+
+// order is the order in which jobs were queued.
+func (h *house) order() map[job.ID]int {
+	events, err := h.queue.Events(h.t.Context(), "", 10_000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	place := map[job.ID]int{}
+	for i, e := range events {
+		if _, known := place[e.Job]; !known {
+			place[e.Job] = i
+		}
+	}
+	return place
+}
+
+// wanted words a job.
+func wanted(j job.Job) string {
+	switch {
+	case j.App != "":
+		return string(j.Kind) + " " + j.App
+	case j.Config.Repo == "":
+		return "fan-out " + path.Base(job.RepoKey(j.Half.Repo))
+	}
+	return string(j.Kind) + " " + path.Base(job.RepoKey(j.Config.Repo))
+}
+
+func (h *house) run(l launch.Runner) {
+	h.t.Helper()
+	h.runs++
+	git, q := h.Source(), h.queue
+	r := &runner.Runner{
+		Queue: q, Job: l.Job.ID, Attempt: l.Attempt, Machine: fmt.Sprint("machine-", h.runs), Out: h,
+		Deployer: deploy.Deployer{
+			Fly: h.Fly(), Source: git, Images: h.Images(), Builder: image.Fact{}, Index: q, Tombs: q,
+			Sync: &deploy.Syncer{Source: git, Catalog: q, Links: q, Sights: q, Graves: q, Sweeper: q, Index: q, Jobs: q},
+		},
+	}
+	if err := r.Run(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) note(l launch.Runner) {
+	h.t.Helper()
+	c, err := h.queue.Claim(h.t.Context(), l.Job.ID, l.Attempt, "m")
+	if err == nil {
+		err = h.queue.Finish(h.t.Context(), c, job.Result{Outcome: job.Created, ConfigDigest: c.Wish.Config.Digest})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// hook sets a webhook up, as an installation does: the forge's ping is the first thing that it sends.
+func (h *house) hook(repo string) {
+	h.t.Helper()
+	if _, err := h.hooks.EnsureHook(h.t.Context(), h.url(repo), forge.Hook{URL: h.door + "/webhook", Secret: pushSecret, Events: []string{"push"}}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.forge.Wait()
+}
+
+// commit makes a commit on a branch, main where none is named, and tells nobody.
+func (h *house) commit(repo string, files map[string]string) string {
+	return h.commitAt(repo, "", "change", files)
+}
+
+func (h *house) commitAt(repo, branch, message string, files map[string]string) string {
+	h.t.Helper()
+	c, _, err := h.forge.Commit(h.t.Context(), forgesim.Commit{Repo: "acme/" + repo, Branch: branch, Message: message, Files: files})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c.After
+}
+
+func (h *house) setRef(repo, ref, commit string) {
+	h.t.Helper()
+	if err := h.forge.SetRef("acme/"+repo, ref, commit); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// push sends what moved, and gives what the dispatcher said that it makes of it.
+func (h *house) push(repo string) string {
+	h.t.Helper()
+	h.forge.Advance(2 * time.Second)
+	list, err := h.forge.Push(h.t.Context(), forgesim.Pushed{Repo: "acme/" + repo})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var said []string
+	for _, d := range list {
+		var a struct {
+			Jobs []struct {
+				ID job.ID `json:"id"`
+			}
+			Ignored string
+		}
+		if err := json.Unmarshal([]byte(d.Answer), &a); err != nil || d.Code/100 != 2 {
+			h.t.Fatalf("answered %d %s (%v)", d.Code, d.Answer, err)
+		}
+		for _, one := range a.Jobs {
+			rec, err := h.queue.Job(h.t.Context(), one.ID)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			said = append(said, wanted(rec.Job))
+		}
+		if len(a.Jobs) == 0 {
+			said = append(said, "ignored")
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
+// counted counts what a client sends to a Redis, command by command, in front of which it stands.
+type counted struct {
+	url string
+
+	mu    sync.Mutex
+	names []string
+}
+
+func counting(t *testing.T, redis string) *counted {
+	t.Helper()
+	to, err := url.Parse(redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	c, server := &counted{}, to.Host
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go c.carry(in, server)
+		}
+	}()
+	to.Host = ln.Addr().String()
+	c.url = to.String()
+	return c
+}
+
+func (c *counted) carry(in net.Conn, to string) {
+	defer func() { _ = in.Close() }()
+	var d net.Dialer
+	out, err := d.DialContext(context.Background(), "tcp", to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = out.Close() }()
+	go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
+	c.read(bufio.NewReader(io.TeeReader(in, out)))
+}
+
+// read takes counted off the wire: *n, then n texts of which each says its length.
+func (c *counted) read(r *bufio.Reader) {
+	number := func() (int, error) {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(strings.TrimSpace(line[1:]))
+	}
+	for {
+		n, err := number()
+		for i := 0; i < n && err == nil; i++ {
+			var size int
+			if size, err = number(); err != nil {
+				return
+			}
+			text := make([]byte, size+len("\r\n"))
+			if _, err = io.ReadFull(r, text); i == 0 && err == nil {
+				c.add(strings.ToLower(string(text[:size])))
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// add notes a command. Those that begin a connection are left out: how many there are is the pool's business.
+func (c *counted) add(name string) {
+	if name == "hello" || name == "client" || name == "ping" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names = append(c.names, name)
+}
+
+func (c *counted) reset() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := c.names
+	c.names = nil
+	return names
+}
+
+// repo makes a repository.
+func (h *house) repo(name string) {
+	h.t.Helper()
+	if _, err := h.forge.SetRepo(forgesim.Repo{Repo: "acme/" + name}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// head is the commit of main, ref that of another branch.
+func (h *house) head(repo string) string { return h.ref(repo, "main") }
+
+func (h *house) ref(repo, branch string) string {
+	h.t.Helper()
+	at, err := h.Source().Resolve(h.t.Context(), h.url(repo), manifest.Ref{Branch: branch})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return at.Hash
+}
