@@ -158,10 +158,13 @@ func (c *crowd) wait() { c.all.Wait() }
 // thin is which of many like subtests are run: each, or one of so many.
 func thin() int {
 	if testing.Short() || raced {
-		return 7
+		return 23
 	}
 	return 1
 }
+
+// thinned is thin where there are only some.
+func thinned() int64 { return int64(min(thin(), 4)) }
 
 // jobOf is a job that may be tried more than once, under a name.
 func jobOf(name, app string, tree job.Config, last job.Result) deploy.Request {

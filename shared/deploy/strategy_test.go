@@ -208,7 +208,7 @@ func TestKilledThenAnotherWish(t *testing.T) {
 	var all crowd
 	defer all.wait()
 	for _, next := range []string{"rolling", "bluegreen"} {
-		for n := int64(5); n <= 60; n += 5 {
+		for n := int64(5); n <= 60; n += 5 * thinned() {
 			all.run(t, fmt.Sprint(next, " after call ", n), func(t *testing.T) {
 				t.Helper()
 				r := rolloutOf(t, "bluegreen")
@@ -261,7 +261,7 @@ func TestKilledThenFailedLeavesNothingBehind(t *testing.T) {
 	defer all.wait()
 	for _, strategy := range []string{"canary", "bluegreen"} {
 		for _, policy := range []string{"rollback", "none"} {
-			for n := int64(16); n <= 44; n += 4 {
+			for n := int64(16); n <= 44; n += 4 * thinned() {
 				all.run(t, fmt.Sprint(strategy, " ", policy, " after call ", n), func(t *testing.T) {
 					t.Helper()
 					r := rolloutOf(t, strategy)

@@ -184,7 +184,7 @@ func TestSyncThatCrashedIsRepairedByRunningAgain(t *testing.T) {
 		config := d.Repo("config")
 		d.sync(d.wish(config, config.Commit(map[string]string{"a/app.yaml": app("a0")})))
 		died := true
-		for n := 1; died; n++ {
+		for n := 1; died; n += int(thinned()) {
 			for _, after := range []bool{false, true} {
 				name := fmt.Sprintf("x%d-%t", n, after)
 				req := d.wish(config, config.Commit(map[string]string{"x/" + name + "/app.yaml": app(name)}))

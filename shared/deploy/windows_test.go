@@ -78,6 +78,9 @@ func TestWindowsOpenAndClose(t *testing.T) {
 		{"half an hour's leap", win("allow|15 2 * * *|20m|Australia/Lord_Howe"), "2026-10-03T15:35:00Z", true, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if raced && c.name == "never" {
+				return // looking through all the years takes the race detector half a minute
+			}
 			now, err := time.Parse(time.RFC3339, c.now)
 			if err != nil {
 				t.Fatal(err)
