@@ -17,6 +17,7 @@
 //
 //	job             Job, Result       ids, order, encoding                                no I/O
 //	manifest        App, Project      read, merge and validate app.yaml (from an fs.FS)   no I/O
+//	settings        Log               read what the environment says                      files that it names
 //	catalog         Entry, Route      which apps and trees a push concerns                no I/O
 //	machine         Target            translate a manifest into what Fly should hold      no I/O
 //	plan            Observed, Plan    diff and order                                      no I/O
@@ -41,10 +42,10 @@
 //
 // # Rules
 //
-// Imports go strictly down: job manifest < catalog machine < plan < image/sandbox < adopt report secret probe
+// Imports go strictly down: job manifest settings < catalog machine < plan < image/sandbox < adopt report secret probe
 // source image queue fly launch identity < image/buildkit forge deploy < install < dispatcher runner < cmd. Each client library has
 // one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
-// image/buildkit, netlink and nftables image/sandbox, go-github dispatcher and forge). The dispatcher's binary
+// image/buildkit, netlink and nftables image/sandbox, env settings, go-github dispatcher and forge). The dispatcher's binary
 // links neither fly-go, go-git, manifest nor deploy, nor a template engine, so that it wakes fast from a slow
 // disk; cmd/flycd links neither BuildKit nor sops, so that go run compiles in a minute. Simulators are
 // importable only from tests and from the local mode; what several rooms' tests share (queue/queuetest,

@@ -13,10 +13,10 @@ const module = "github.com/gigurra/flycd/"
 // layers lists every package, lowest first. A package may import only packages of lower layers.
 // Packages that exist for tests sit beside what they simulate.
 var layers = [][]string{
-	{"examples", "shared", "shared/job", "shared/manifest"},
+	{"examples", "shared", "shared/job", "shared/manifest", "shared/settings"},
 	{"shared/catalog", "shared/machine"},
 	{"shared/plan"},
-	{"shared/image/sandbox"},
+	{"shared/image/sandbox", "shared/fault"},
 	{"shared/adopt", "shared/report", "shared/source", "shared/image", "shared/queue", "shared/secret", "shared/probe", "shared/fly", "shared/launch", "shared/identity", "shared/fly/flysim"},
 	{"shared/queue/queuetest", "shared/image/imagetest", "shared/image/buildkit", "shared/image/assemble", "shared/deploy", "shared/forge", "shared/forge/forgesim"},
 	{"shared/deploy/deploytest"},
@@ -43,7 +43,7 @@ var owners = map[string][]string{
 	"github.com/go-jose/go-jose":             {}, // tests alone
 	"code.dny.dev/ssrf":                      {"shared/forge"},
 	"github.com/robfig/cron":                 {"shared/deploy"},
-	"github.com/caarlos0/env":                {"cmd/flycd", "cmd/dispatcher", "cmd/runner"},
+	"github.com/caarlos0/env":                {"shared/settings"},
 	"github.com/spf13/cobra":                 {"cmd/flycd"},
 }
 

@@ -1,23 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"reflect"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
-
-	"github.com/caarlos0/env/v11"
 
 	"github.com/gigurra/flycd/shared/fly"
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/launch"
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/settings"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -29,49 +24,40 @@ type config struct {
 	Deadline time.Time `env:"FLYCD_DEADLINE" help:"when to be done, RFC 3339; the queue's own deadline holds as well"`
 	Machine  string    `env:"FLY_MACHINE_ID" help:"this machine, as Fly names it; required"`
 
-	RedisURL     string `env:"REDIS_URL" help:"redis:// or rediss:// of the queue; required"`
-	RedisURLFile string `env:"REDIS_URL_FILE,file" help:"a file that holds REDIS_URL"`
-	RedisPrefix  string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
+	RedisURL    string `env:"REDIS_URL" file:"yes" help:"redis:// or rediss:// of the queue; required"`
+	RedisPrefix string `env:"FLYCD_REDIS_PREFIX" envDefault:"flycd:" help:"what every key begins with"`
 
 	Ticket    string `env:"FLYCD_TICKET" help:"proves to the dispatcher that it launched this machine, where Fly does not; the dispatcher sets it"`
 	GrantURL  string `env:"FLYCD_GRANT_URL" help:"where the dispatcher grants what the job needs: a Fly token for its app alone, and tokens for its repositories"`
 	FlySocket string `env:"FLYCD_FLY_SOCKET" envDefault:"/.fly/api" help:"where Fly tells a machine who it is"`
 	Audience  string `env:"FLYCD_OIDC_AUDIENCE" envDefault:"flycd" help:"whom that is told for"`
 
-	APIToken     string `env:"FLY_API_TOKEN" help:"Fly token that may change the job's app; required without FLYCD_GRANT_URL"`
-	APITokenFile string `env:"FLY_API_TOKEN_FILE,file" help:"a file that holds FLY_API_TOKEN"`
+	APIToken     string `env:"FLY_API_TOKEN" file:"yes" help:"Fly token that may change the job's app; required without FLYCD_GRANT_URL"`
 	FlapsBaseURL string `env:"FLY_FLAPS_BASE_URL" help:"the Machines API, where it is not https://api.machines.dev"`
 	APIBaseURL   string `env:"FLY_API_BASE_URL" help:"Fly's GraphQL and logs, where they are not at https://api.fly.io"`
 	UIEXBaseURL  string `env:"FLY_UIEX_BASE_URL" help:"Fly's releases and managed Postgres, where they are not where flyctl looks for them"`
 
-	DigestKey     string `env:"FLYCD_DIGEST_KEY" help:"key for comparing secrets; without one they are set again whenever the app changes, and only then"`
-	DigestKeyFile string `env:"FLYCD_DIGEST_KEY_FILE,file" help:"a file that holds FLYCD_DIGEST_KEY"`
-	AgeKey        string `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
-	PGPKey        string `env:"FLYCD_PGP_KEY" help:"armored private keys that open what sops encrypted for PGP"`
-	PGPKeyFile    string `env:"FLYCD_PGP_KEY_FILE,file" help:"a file that holds FLYCD_PGP_KEY"`
-	Passphrase    string `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
-	SecretsAllow  string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
+	DigestKey    string `env:"FLYCD_DIGEST_KEY" file:"yes" help:"key for comparing secrets; without one they are set again whenever the app changes, and only then"`
+	AgeKey       string `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
+	PGPKey       string `env:"FLYCD_PGP_KEY" file:"yes" help:"armored private keys that open what sops encrypted for PGP"`
+	Passphrase   string `env:"FLYCD_PGP_PASSPHRASE" help:"what unlocks FLYCD_PGP_KEY"`
+	SecretsAllow string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
-	GitTokens      string `env:"FLYCD_GIT_TOKENS" help:"tokens for private repositories over https, HOST[/OWNER[/REPO]]=TOKEN, comma separated, such as github.com/acme=github_pat_…"`
-	GitTokensFile  string `env:"FLYCD_GIT_TOKENS_FILE,file" help:"a file that holds FLYCD_GIT_TOKENS"`
-	GitKeys        string `env:"FLYCD_GIT_KEYS" help:"private keys for repositories over ssh, PEM, each after a line HOST[/OWNER[/REPO]]; one without is for every host"`
-	GitKeysFile    string `env:"FLYCD_GIT_KEYS_FILE,file" help:"a file that holds FLYCD_GIT_KEYS"`
-	SSHKey         string `env:"FLY_SSH_PRIVATE_KEY" help:"one private key for every host that FLYCD_GIT_KEYS has none for"`
-	KnownHosts     string `env:"FLYCD_KNOWN_HOSTS" help:"keys of ssh hosts beside GitHub's, as the lines of a known_hosts file; others are refused"`
-	KnownHostsFile string `env:"FLYCD_KNOWN_HOSTS_FILE,file" help:"a file that holds FLYCD_KNOWN_HOSTS"`
+	GitTokens  string `env:"FLYCD_GIT_TOKENS" file:"yes" help:"tokens for private repositories over https, HOST[/OWNER[/REPO]]=TOKEN, comma separated, such as github.com/acme=github_pat_…"`
+	GitKeys    string `env:"FLYCD_GIT_KEYS" file:"yes" help:"private keys for repositories over ssh, PEM, each after a line HOST[/OWNER[/REPO]]; one without is for every host"`
+	SSHKey     string `env:"FLY_SSH_PRIVATE_KEY" help:"one private key for every host that FLYCD_GIT_KEYS has none for"`
+	KnownHosts string `env:"FLYCD_KNOWN_HOSTS" file:"yes" help:"keys of ssh hosts beside GitHub's, as the lines of a known_hosts file; others are refused"`
 
 	Builder      string `env:"FLYCD_BUILDER" help:"buildkit (in this machine), buildctl, flyctl, or fact (builds nothing: for a simulated Fly only); empty takes the first that is there, and flyctl beside it for apps that ask for Fly's builders"`
 	BuildkitHost string `env:"BUILDKIT_HOST" help:"address of a BuildKit that is run elsewhere, for buildctl"`
 	RegistryHost string `env:"FLY_REGISTRY_HOST" envDefault:"registry.fly.io" help:"Fly's registry"`
-	Logins       string `env:"FLYCD_REGISTRY_LOGINS" help:"logins of other registries, HOST=USER:PASSWORD, comma separated, or a config.json of docker's"`
-	LoginsFile   string `env:"FLYCD_REGISTRY_LOGINS_FILE,file" help:"a file that holds FLYCD_REGISTRY_LOGINS"`
+	Logins       string `env:"FLYCD_REGISTRY_LOGINS" file:"yes" help:"logins of other registries, HOST=USER:PASSWORD, comma separated, or a config.json of docker's"`
 	BuildMemory  string `env:"FLYCD_BUILD_MEMORY" help:"most memory of a build's steps, such as 2g; a share of the machine's without it"`
 	BuildDisk    string `env:"FLYCD_BUILD_DISK" help:"most disk of a build, such as 6g; a share of what is free without it"`
 	BuildAllow   string `env:"FLYCD_BUILD_ALLOW" help:"private addresses that builds may reach, IP:PORT, comma separated, such as a registry's; IPv4 only, so that what is only in Fly's own private network (IPv6) cannot be reached"`
 
-	NextURL       string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
-	NextToken     string `env:"FLYCD_NEXT_TOKEN" help:"bearer token of /next"`
-	NextTokenFile string `env:"FLYCD_NEXT_TOKEN_FILE,file" help:"a file that holds FLYCD_NEXT_TOKEN"`
+	NextURL   string `env:"FLYCD_NEXT_URL" help:"the dispatcher's /next, asked for the next launch at the end"`
+	NextToken string `env:"FLYCD_NEXT_TOKEN" file:"yes" help:"bearer token of /next"`
 
 	Smoke time.Duration `env:"FLYCD_SMOKE" help:"how long a machine must have been up to count as running (default 10s)"`
 
@@ -80,22 +66,9 @@ type config struct {
 
 // readConfig reads and judges the environment. Its error names everything that is wrong at once.
 func readConfig(environ []string) (config, error) {
-	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: env.ToMap(environ)})
+	cfg, err := settings.Read[config](environ)
 	if err != nil {
-		return config{}, fmt.Errorf("read the environment: %w", err)
-	}
-	for _, f := range []struct{ value, file *string }{
-		{&cfg.RedisURL, &cfg.RedisURLFile},
-		{&cfg.APIToken, &cfg.APITokenFile},
-		{&cfg.GitTokens, &cfg.GitTokensFile},
-		{&cfg.GitKeys, &cfg.GitKeysFile},
-		{&cfg.KnownHosts, &cfg.KnownHostsFile},
-		{&cfg.Logins, &cfg.LoginsFile},
-		{&cfg.DigestKey, &cfg.DigestKeyFile},
-		{&cfg.PGPKey, &cfg.PGPKeyFile},
-		{&cfg.NextToken, &cfg.NextTokenFile},
-	} {
-		*f.value = strings.TrimSpace(cmp.Or(*f.value, *f.file))
+		return config{}, err
 	}
 	return cfg, cfg.judge()
 }
@@ -154,17 +127,8 @@ func (c config) fly() fly.Options {
 
 // level reads the level in FLYCD_LOG. The runner's log is text, a line per event, as Redis keeps it.
 func (c config) level() (slog.Level, error) {
-	level := slog.LevelInfo
-	for word := range strings.SplitSeq(c.Log, ",") {
-		word = strings.TrimSpace(word)
-		if word == "json" || word == "text" || word == "" {
-			continue
-		}
-		if err := level.UnmarshalText([]byte(word)); err != nil {
-			return level, fmt.Errorf("FLYCD_LOG=%q: expected text or json, and debug, info, warn or error", c.Log)
-		}
-	}
-	return level, nil
+	l, err := settings.ParseLog("FLYCD_LOG", c.Log, slog.LevelInfo)
+	return l.Level, err
 }
 
 // keyring opens private repositories: with what the dispatcher granted for them, else with what is set here.
@@ -198,15 +162,5 @@ func (c config) secrets() []string {
 
 func writeHelp(w io.Writer) {
 	fmt.Fprint(w, "runner does the one job that its machine was made for, and ends.\n\nIt takes no arguments; the environment sets it up:\n\n")
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for t, i := reflect.TypeFor[config](), 0; i < t.NumField(); i++ {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		text := f.Tag.Get("help")
-		if d := f.Tag.Get("envDefault"); d != "" {
-			text += " (default " + d + ")"
-		}
-		fmt.Fprintf(table, "  %s\t%s\n", name, text)
-	}
-	_ = table.Flush()
+	settings.Help[config](w)
 }
