@@ -44,7 +44,7 @@ type config struct {
 	SecretsAllow string `env:"FLYCD_SECRETS_ALLOW" help:"names that apps may read of this environment, comma separated, such as APP_*; empty: all but FlyCD's and Fly's own"`
 
 	GitTokens  string `env:"FLYCD_GIT_TOKENS" file:"yes" help:"tokens for private repositories over https, HOST[/OWNER[/REPO]]=TOKEN, comma separated, such as github.com/acme=github_pat_…"`
-	GitKeys    string `env:"FLYCD_GIT_KEYS" file:"yes" help:"private keys for repositories over ssh, PEM, each after a line HOST[/OWNER[/REPO]]; one without is for every host"`
+	GitKeys    string `env:"FLYCD_GIT_KEYS" file:"yes" help:"private keys for repositories over ssh, PEM, each after a line HOST[/OWNER[/REPO]]; one without is for every host; also encrypted by sops as a binary file, as FLYCD_GIT_TOKENS may be"`
 	SSHKey     string `env:"FLY_SSH_PRIVATE_KEY" help:"one private key for every host that FLYCD_GIT_KEYS has none for"`
 	KnownHosts string `env:"FLYCD_KNOWN_HOSTS" file:"yes" help:"keys of ssh hosts beside GitHub's, as the lines of a known_hosts file; others are refused"`
 
@@ -134,6 +134,12 @@ func (c config) level() (slog.Level, error) {
 // keyring opens private repositories: with what the dispatcher granted for them, else with what is set here.
 func (c config) keyring(g launch.Grant) (*source.Keyring, error) {
 	k := &source.Keyring{}
+	if encrypted(c.GitTokens) {
+		c.GitTokens = ""
+	}
+	if encrypted(c.GitKeys) {
+		c.GitKeys = ""
+	}
 	if err := k.AddTokens(c.GitTokens); err != nil {
 		return nil, fmt.Errorf("FLYCD_GIT_TOKENS: %w", err)
 	}

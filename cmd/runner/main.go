@@ -98,11 +98,17 @@ func newRunner(ctx context.Context, cfg config, grant launch.Grant, e environmen
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := fly.New(ctx, cfg.fly())
-	if err != nil {
+	var client *fly.Client
+	if cfg.APIToken != "" {
+		if client, err = fly.New(ctx, cfg.fly()); err != nil {
+			return nil, nil, err
+		}
+	} // a sync is granted nothing of Fly's, and asks it nothing
+	secrets := secret.Environment(e.vars)
+	secrets.PGP = manifest.NewSecret(cfg.PGPKey)
+	if cfg, err = cfg.opened(ctx, secrets); err != nil {
 		return nil, nil, err
 	}
-	// judged when the configuration was read
 	auth, err := cfg.keyring(grant)
 	if err != nil {
 		return nil, nil, err
@@ -115,8 +121,6 @@ func newRunner(ctx context.Context, cfg config, grant launch.Grant, e environmen
 		return nil, nil, err
 	}
 	git := &source.Client{Auth: auth, HostKeys: cfg.KnownHosts, NoFolders: true}
-	secrets := secret.Environment(e.vars)
-	secrets.PGP = manifest.NewSecret(cfg.PGPKey)
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(cfg.Job), Attempt: cfg.Attempt, Machine: cfg.Machine, Deadline: cfg.Deadline,
 		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
