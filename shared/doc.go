@@ -29,6 +29,7 @@
 //	image           Builder           resolve, build, push                                registries
 //	image/assemble  Own               compile FlyCD and make its own images               go
 //	image/buildkit  Builder           build in the runner, with a BuildKit of its own     buildkitd, runc
+//	fault           Fault, List       make a simulator's requests go wrong                  no I/O
 //	image/sandbox   Sandbox           hold a program that runs foreign code               Linux
 //	queue           Queue, Claim      push, take, claim, hold, finish; keep the catalog   Redis
 //	fly             Client, Change    observe, apply, prove                               Fly's API
@@ -42,7 +43,7 @@
 //
 // # Rules
 //
-// Imports go strictly down: job manifest settings < catalog machine < plan < image/sandbox < adopt report secret probe
+// Imports go strictly down: job manifest settings < catalog machine < plan < fault image/sandbox < adopt report secret probe
 // source image queue fly launch identity < image/buildkit forge deploy < install < dispatcher runner < cmd. Each client library has
 // one owner (flaps fly, go-redis queue, go-git source, go-containerregistry image, BuildKit's client
 // image/buildkit, netlink and nftables image/sandbox, env settings, go-github dispatcher and forge). The dispatcher's binary

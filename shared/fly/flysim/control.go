@@ -52,18 +52,7 @@ func (s *Server) putFaults(_ *http.Request, body []byte) answer {
 }
 
 func (s *Server) getFaults(*http.Request, []byte) answer {
-	type view struct {
-		Fault
-		Seen int `json:"seen"`
-		Hits int `json:"hits"`
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []view{}
-	for _, f := range s.faults {
-		list = append(list, view{f.Fault, f.seen, f.hits})
-	}
-	return ok(list)
+	return ok(s.faults.States())
 }
 
 // postClock takes {"advance":"90s"}, {"freeze":true} and {"freeze":false}, also together.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/superfly/macaroon/resset"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 const maxBody = 8 << 20
@@ -109,13 +111,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ctl.ServeHTTP(w, r)
 		return
 	}
-	out := newBuffer()
-	dropped := s.withFaults(out, r, body, func() { s.mux.ServeHTTP(out, r) })
+	out := fault.Hold()
+	dropped := s.faults.Serve(out, fault.Of(r, body), func() { s.mux.ServeHTTP(out, r) })
 	s.rec.note(r, body, out, dropped)
 	if dropped {
 		panic(http.ErrAbortHandler)
 	}
-	out.flush(w, s.requestID())
+	w.Header().Set("Fly-Request-Id", s.requestID())
+	out.Leave(w)
 }
 
 func (s *Server) requestID() string {
@@ -224,36 +227,6 @@ func write(w http.ResponseWriter, a answer) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(a.status)
 	_, _ = w.Write(text) // a client that is gone cannot be told
-}
-
-// buffer holds an answer until it is known whether it may leave.
-type buffer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newBuffer() *buffer { return &buffer{header: http.Header{}, status: http.StatusOK} }
-
-// Header is for http.ResponseWriter.
-func (b *buffer) Header() http.Header { return b.header }
-
-// WriteHeader is for http.ResponseWriter.
-func (b *buffer) WriteHeader(status int) { b.status = status }
-
-// Write is for http.ResponseWriter.
-func (b *buffer) Write(p []byte) (int, error) { return b.body.Write(p) }
-
-func (b *buffer) flush(w http.ResponseWriter, requestID string) {
-	for k, v := range b.header {
-		w.Header()[k] = v
-	}
-	w.Header().Set("Fly-Request-Id", requestID)
-	if b.status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
-	}
-	w.WriteHeader(b.status)
-	_, _ = w.Write(b.body.Bytes()) // a client that is gone cannot be told
 }
 
 // seconds reads a whole number of seconds, with or without the unit.

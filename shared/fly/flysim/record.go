@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 // recorder writes what came in: sequence.txt has a line for every request, and bodies that say what
@@ -42,7 +44,7 @@ func (rec *recorder) know(prefix, id string) {
 }
 
 // note records one request. Errors are kept for Close.
-func (rec *recorder) note(r *http.Request, body []byte, out *buffer, dropped bool) {
+func (rec *recorder) note(r *http.Request, body []byte, out *fault.Held, dropped bool) {
 	if rec.dir == "" {
 		return
 	}
@@ -58,7 +60,7 @@ func (rec *recorder) note(r *http.Request, body []byte, out *buffer, dropped boo
 	if dropped {
 		line += " -> dropped"
 	} else {
-		line += fmt.Sprintf(" -> %d", out.status)
+		line += fmt.Sprintf(" -> %d", out.Status)
 	}
 	if short := summary(parts, body); short != "" {
 		line += " " + short
@@ -68,7 +70,7 @@ func (rec *recorder) note(r *http.Request, body []byte, out *buffer, dropped boo
 }
 
 // learn finds ids in answers, and in paths where an answer was lost.
-func (rec *recorder) learn(method string, parts []string, out *buffer) {
+func (rec *recorder) learn(method string, parts []string, out *fault.Held) {
 	var in struct {
 		ID    string `json:"id"`
 		Nonce string `json:"nonce"`
@@ -79,7 +81,7 @@ func (rec *recorder) learn(method string, parts []string, out *buffer) {
 			ID string `json:"id"`
 		} `json:"release"`
 	}
-	_ = json.Unmarshal(out.body.Bytes(), &in) // not every answer is an object
+	_ = json.Unmarshal(out.Body.Bytes(), &in) // not every answer is an object
 	kind := ""
 	if len(parts) > 3 {
 		kind = parts[3]
@@ -88,7 +90,7 @@ func (rec *recorder) learn(method string, parts []string, out *buffer) {
 		rec.know("MACHINE_", parts[4])
 	}
 	switch {
-	case method != http.MethodPost || out.status >= 300:
+	case method != http.MethodPost || out.Status >= 300:
 	case len(parts) == 4 && kind == "machines":
 		rec.know("MACHINE_", in.ID)
 	case len(parts) == 4 && kind == "volumes":

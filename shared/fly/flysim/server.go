@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 // Server is a simulated Fly. Make it with New, close it with Close. It is safe for concurrent use.
@@ -33,7 +35,7 @@ type Server struct {
 	issued   []*issued
 	clusters []*cluster
 	foreign  map[string]bool
-	faults   []*fault
+	faults   *fault.List
 	buckets  map[string]*bucket
 	images   map[string]Behavior
 	lag      Lag
@@ -66,6 +68,7 @@ func New(opts Options) *Server {
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		mint: newMint(), rec: newRecorder(opts.Record),
 	}
+	s.faults = fault.New(opts.Seed, unsaid, s.done)
 	for _, slug := range opts.Orgs {
 		s.organization(slug)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 // identity is who asks: nobody, a person with a token, an App with its JWT, or an installation.
@@ -149,7 +151,7 @@ func (m *minted) reaches(r *repo) bool {
 }
 
 func (t *Token) reaches(r *repo) bool {
-	return len(t.Repos) == 0 || slices.ContainsFunc(t.Repos, func(p string) bool { return glob(strings.ToLower(p), r.key()) })
+	return len(t.Repos) == 0 || slices.ContainsFunc(t.Repos, func(p string) bool { return fault.Glob(strings.ToLower(p), r.key()) })
 }
 
 // rate is how many requests somebody has made in this hour.

@@ -79,18 +79,7 @@ func on[T any](mux *http.ServeMux, pattern string, run func(context.Context, T) 
 }
 
 func (s *Server) getFaults() answer {
-	type view struct {
-		Fault
-		Seen int `json:"seen"`
-		Hits int `json:"hits"`
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []view{}
-	for _, f := range s.faults {
-		list = append(list, view{f.Fault, f.seen, f.hits})
-	}
-	return ok(list)
+	return ok(s.faults.States())
 }
 
 func (s *Server) postClock(_ context.Context, in struct {

@@ -20,10 +20,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 const (
-	hookMethod   = "HOOK"
 	maxAnswer    = 64 << 10
 	keptDelivery = 1000
 )
@@ -162,9 +163,9 @@ type got struct {
 func (s *Server) post(ctx context.Context, f flight) got {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.HookTimeout)
 	defer cancel()
-	do, hit := s.strike(struck{hookMethod, f.path, f.path, f.body})
+	do, hit := s.faults.Strike(fault.Request{Method: fault.Hook, Path: f.path, URI: f.path, Body: f.body})
 	if hit {
-		s.pause(do, ctx.Done())
+		s.faults.Pause(do, ctx.Done())
 	}
 	if do.Status != 0 {
 		return got{code: do.Status, status: http.StatusText(do.Status)}

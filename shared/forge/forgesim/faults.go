@@ -1,215 +1,23 @@
 package forgesim
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
-	"time"
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 // Fault makes requests or deliveries go wrong.
-type Fault struct {
-	Match Match  `json:"match"`
-	Do    Effect `json:"do"`
-}
+type Fault = fault.Fault
 
-// Match says what a fault is for. Empty fields match everything, but only the method HOOK matches deliveries.
-type Match struct {
-	// Method is the HTTP method, or HOOK for deliveries.
-	Method string `json:"method,omitempty"`
-	// Path is the URL's path, with or without its query; * stands for any characters. Of a delivery it is
-	// /OWNER/NAME/EVENT.
-	Path string `json:"path,omitempty"`
-	// Body is what the request's body contains.
-	Body string `json:"body,omitempty"`
-	// Nth counts matching requests from 1: the fault begins with this one. 0 is 1.
-	Nth int `json:"nth,omitempty"`
-	// Probability is the chance of each matching request to be hit, from the server's seed; 0 hits always.
-	Probability float64 `json:"probability,omitempty"`
-}
+// Match says which.
+type Match = fault.Match
 
-// Effect says what happens to a request that is hit.
-type Effect struct {
-	// Status and Body answer instead of the API. A Body that is a JSON string is sent as it is; a status without
-	// a body gets the usual {"message": …}.
-	Status int             `json:"status,omitempty"`
-	Body   json.RawMessage `json:"body,omitempty"`
-	// Header goes with Status: Retry-After, X-RateLimit-Remaining and others.
-	Header map[string]string `json:"header,omitempty"`
-	// After lets the request take effect before its answer is replaced or delayed.
-	After bool `json:"after,omitempty"`
-	// DelayMS waits, in real milliseconds, before the effect of the request, or after it with After.
-	DelayMS int `json:"delay_ms,omitempty"`
-	// Drop cuts the connection, before or after the effect of the request.
-	Drop string `json:"drop,omitempty"`
-	// Repeat is how many requests are hit: 0 is one, or all of them with a probability; -1 is all.
-	Repeat int `json:"repeat,omitempty"`
-}
+// Effect says what happens to them.
+type Effect = fault.Effect
 
-// fault is a Fault and how far it has got.
-type fault struct {
-	Fault
-	seen, hits int
-}
-
-// ParseFaults reads the JSON list of PUT /_sim/faults. Unknown keys and values without meaning are errors that
-// name them.
-func ParseFaults(text []byte) ([]Fault, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	var list []Fault
-	if err := dec.Decode(&list); err != nil {
-		return nil, fmt.Errorf("read faults: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("read faults: there is something after the list")
-	}
-	for i, f := range list {
-		if err := f.check(); err != nil {
-			return nil, fmt.Errorf("fault %d: %w", i, err)
-		}
-	}
-	return list, nil
-}
-
-func (f Fault) check() error {
-	switch do := f.Do; {
-	case do.Status != 0 && (do.Status < 200 || do.Status > 599):
-		return fmt.Errorf("status %d is not a status from 200 to 599", do.Status)
-	case do.Drop != "" && do.Drop != "before" && do.Drop != "after":
-		return fmt.Errorf("drop %q must be before or after", do.Drop)
-	case do.Drop != "" && do.Status != 0:
-		return errors.New("drop and status exclude each other")
-	case (len(do.Body) > 0 || len(do.Header) > 0) && do.Status == 0:
-		return errors.New("a body or header needs a status")
-	case do.DelayMS < 0 || do.DelayMS > 600_000:
-		return fmt.Errorf("delay_ms %d must be between 0 and 600000", do.DelayMS)
-	case do.Status == 0 && do.Drop == "" && do.DelayMS == 0:
-		return errors.New("it does nothing: give it a status, a delay_ms or a drop")
-	case f.Match.Probability < 0 || f.Match.Probability > 1:
-		return fmt.Errorf("probability %v must be between 0 and 1", f.Match.Probability)
-	case f.Match.Nth < 0:
-		return fmt.Errorf("nth %d must not be negative", f.Match.Nth)
-	case do.Repeat < -1:
-		return fmt.Errorf("repeat %d must be -1 or more", do.Repeat)
-	}
-	return nil
-}
+// ParseFaults reads the JSON list of PUT /_sim/faults. Unknown keys and values without meaning are errors that name them.
+func ParseFaults(text []byte) ([]Fault, error) { return fault.Parse(text) }
 
 // SetFaults replaces the list of faults; an empty one ends them.
-func (s *Server) SetFaults(list ...Fault) error {
-	fresh := make([]*fault, 0, len(list))
-	for i, f := range list {
-		if err := f.check(); err != nil {
-			return fmt.Errorf("fault %d: %w", i, err)
-		}
-		fresh = append(fresh, &fault{Fault: f})
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = fresh
-	return nil
-}
+func (s *Server) SetFaults(list ...Fault) error { return s.faults.Set(list...) }
 
-// struck is what faults are matched with.
-type struck struct {
-	method, path, uri string
-	body              []byte
-}
-
-// strike returns what happens to a request, from the first fault that hits it.
-func (s *Server) strike(at struck) (Effect, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if f.strikes(at, s.rng.Float64) {
-			return f.Do, true
-		}
-	}
-	return Effect{}, false
-}
-
-func (f *fault) strikes(at struck, chance func() float64) bool {
-	method := f.Match.Method
-	if (method != "" || at.method == hookMethod) && !strings.EqualFold(method, at.method) || !bytes.Contains(at.body, []byte(f.Match.Body)) {
-		return false
-	}
-	if p := f.Match.Path; p != "" && !glob(p, at.path) && !glob(p, at.uri) {
-		return false
-	}
-	f.seen++
-	most := f.Do.Repeat
-	if most == 0 {
-		most = 1
-		if f.Match.Probability > 0 {
-			most = -1
-		}
-	}
-	if f.seen < max(1, f.Match.Nth) || most >= 0 && f.hits >= most {
-		return false
-	}
-	if p := f.Match.Probability; p > 0 && chance() >= p {
-		return false
-	}
-	f.hits++
-	return true
-}
-
-// glob compares with a pattern in which * stands for any characters.
-func glob(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == text
-	}
-	if !strings.HasPrefix(text, parts[0]) {
-		return false
-	}
-	text = text[len(parts[0]):]
-	last := parts[len(parts)-1]
-	for _, part := range parts[1 : len(parts)-1] {
-		at := strings.Index(text, part)
-		if at < 0 {
-			return false
-		}
-		text = text[at+len(part):]
-	}
-	return strings.HasSuffix(text, last)
-}
-
-// withFaults serves a request as its fault allows. It reports whether the connection is cut.
-func (s *Server) withFaults(out *buffer, r *http.Request, body []byte, serve func()) bool {
-	do, hit := s.strike(struck{r.Method, r.URL.Path, r.URL.RequestURI(), body})
-	if !hit {
-		serve()
-		return false
-	}
-	late := do.After || do.Drop == "after"
-	if !late {
-		s.pause(do, r.Context().Done())
-	}
-	if late || do.Status == 0 && do.Drop == "" {
-		serve()
-	}
-	if late {
-		s.pause(do, r.Context().Done())
-	}
-	if do.Status != 0 {
-		out.become(do)
-	}
-	return do.Drop != ""
-}
-
-func (s *Server) pause(do Effect, gone <-chan struct{}) {
-	if do.DelayMS == 0 {
-		return
-	}
-	select {
-	case <-time.After(time.Duration(do.DelayMS) * time.Millisecond):
-	case <-gone:
-	case <-s.done:
-	}
-}
+// unsaid is the body of a fault's status that has none.
+func unsaid(text string) any { return obj{"message": text} }

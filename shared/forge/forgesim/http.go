@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/gigurra/flycd/shared/fault"
 )
 
 const (
@@ -108,8 +110,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ctl.ServeHTTP(w, r)
 		return
 	}
-	out := newBuffer()
-	dropped := s.withFaults(out, r, body, func() {
+	out := fault.Hold()
+	dropped := s.faults.Serve(out, fault.Of(r, body), func() {
 		if isGit(r) {
 			s.serveGit(out, r)
 			return
@@ -119,7 +121,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if dropped {
 		panic(http.ErrAbortHandler)
 	}
-	out.flush(w)
+	out.Leave(w)
 }
 
 // unprefixed takes off what Enterprise servers have before the API's paths.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/gigurra/flycd/shared/fault"
 	"github.com/gigurra/flycd/shared/source"
 )
 
@@ -24,13 +24,12 @@ type Server struct {
 
 	mu       sync.Mutex
 	ahead    time.Duration
-	rng      *rand.Rand
 	ids      int64
 	base     string
 	repos    map[string]*repo
 	minted   map[string]*minted
 	rates    map[string]*rate
-	faults   []*fault
+	faults   *fault.List
 	requests map[string]int
 	closed   bool
 	servers  []closer
@@ -54,9 +53,9 @@ func New(opts Options) (*Server, error) {
 	opts = opts.withDefaults()
 	s := &Server{
 		opts: opts, done: make(chan struct{}),
-		rng:   rand.New(rand.NewPCG(opts.Seed, opts.Seed)), //nolint:gosec // chances must repeat, not surprise
 		repos: map[string]*repo{}, minted: map[string]*minted{}, rates: map[string]*rate{}, requests: map[string]int{},
 	}
+	s.faults = fault.New(opts.Seed, unsaid, s.done)
 	if opts.Dir == "" {
 		dir, err := os.MkdirTemp("", "forgesim-*")
 		if err != nil {
