@@ -166,6 +166,39 @@ func TestAppWithoutAnOrganisationGoesWhereTheRunnersAre(t *testing.T) {
 }
 
 // TestNewAppsTokenIsForIt creates the app of a deploy and uses its token.
+// TestAppsThatNameNoOrganisationAreOfFlyCDsOwn: a manifest need not say org.
+func TestAppsThatNameNoOrganisationAreOfFlyCDsOwn(t *testing.T) {
+	h := newHousehold(t)
+	j, entry := deployOf("fresh")
+	entry.Org = ""
+	if _, err := h.launcher.GrantFor(within(t, 10*time.Second), j, entry, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, org, found, err := h.launcher.AppID(t.Context(), "fresh"); err != nil || !found || org != "acme" {
+		t.Errorf("it is in %q, %v, %v", org, found, err)
+	}
+}
+
+// TestAppOfAnotherOrganisationThanItsManifestsIsRefused: policies judge what the manifest says.
+func TestAppOfAnotherOrganisationThanItsManifestsIsRefused(t *testing.T) {
+	h := newHousehold(t)
+	more, err := h.sim.Mint("elsewhere")
+	need(t, err)
+	h.launcher.Mint += "," + more
+	j, entry := deployOf("far")
+	for _, org := range []string{"acme", ""} {
+		entry.Org = org
+		token, err := h.launcher.GrantFor(within(t, 10*time.Second), j, entry, time.Now().Add(time.Hour))
+		if token != "" || !errors.Is(err, job.ErrRejected) || !strings.Contains(err.Error(), "org: elsewhere") {
+			t.Errorf("org %q: %q, %v", org, token, err)
+		}
+	}
+	entry.Org = "elsewhere"
+	if token, err := h.launcher.GrantFor(within(t, 10*time.Second), j, entry, time.Now().Add(time.Hour)); token == "" || err != nil {
+		t.Errorf("where it is: %v", err)
+	}
+}
+
 func TestNewAppsTokenIsForIt(t *testing.T) {
 	h := newHousehold(t)
 	j, e := deployOf("new")

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ import (
 
 // GrantFor makes the Fly token for a job, narrowed from Mint to what the job needs, until then: empty where it needs
 // nothing of Fly's. e is the catalog's entry of the job's app, nil where there is none. A deploy of an app that is
-// not there yet creates it first, in the organisation that the entry says, as only what is there has an id to narrow
-// to; the entry must be the app's, so that nothing is created which no tree names that was read and validated.
+// not there yet creates it first, in the organisation that the entry says, else in Org, as only what is there has an id
+// to narrow to; the entry must be the app's, so that nothing is created which no tree names that was read and validated.
+// An app that is there must be of that organisation: a policy judged the one that the manifest says.
 //
 //	deploy   everything with its app; pushing into the repositories of apps that its images are kept in;
 //	         add-ons where the app has any, or had; Fly's builders where these are allowed
@@ -76,9 +78,17 @@ func (l *Launcher) toPlan(ctx context.Context, j job.Job, e *catalog.Entry, s *S
 }
 
 func (l *Launcher) toDeploy(ctx context.Context, e catalog.Entry, s *Scope) error {
-	a, err := l.ensure(ctx, createApp{Name: e.App, Org: e.Org, Network: e.Network})
+	org, err := l.orgOf(ctx, e)
 	if err != nil {
 		return err
+	}
+	a, err := l.ensure(ctx, createApp{Name: e.App, Org: org, Network: e.Network})
+	if err != nil {
+		return err
+	}
+	// Fly has two names for a person's own organisation.
+	if is := a.Organization.Slug; is != org && org != personal {
+		return job.Rejectf("deploy %s: the app is in organisation %s, and its manifest is for %s: write org: %s there, or give the app another name", e.App, is, org, is)
 	}
 	s.Org, s.Apps[a.InternalNumericID] = a.Organization.InternalNumericID, All
 	s.Mutations = appMutations()
@@ -105,6 +115,21 @@ func (l *Launcher) toDeploy(ctx context.Context, e catalog.Entry, s *Scope) erro
 		}
 	}
 	return nil
+}
+
+// personal is how everybody names their own organisation.
+const personal = "personal"
+
+// orgOf is the organisation that an app is to be in.
+func (l *Launcher) orgOf(ctx context.Context, e catalog.Entry) (string, error) {
+	if org := cmp.Or(e.Org, l.Org); org != "" {
+		return org, nil
+	}
+	own, found, err := l.app(ctx, l.App)
+	if err == nil && !found {
+		err = fmt.Errorf("deploy %s: its manifest names no organisation, and there is no app %s to take it from", e.App, l.App)
+	}
+	return own.Organization.Slug, err
 }
 
 // toDestroy: there is nothing to destroy of an app that is gone.

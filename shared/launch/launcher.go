@@ -35,6 +35,8 @@ type Launcher struct {
 	Mint string
 	// GrantURL is where a runner asks for what its job needs. It must be set where Mint is.
 	GrantURL string
+	// Org is the organisation of apps whose manifests name none; empty is that of App.
+	Org string
 	// Own are further apps of FlyCD's, as the dispatcher's: like App, no grant is ever made for them.
 	Own []string
 	// RemoteBuilds is true where apps may be built by Fly's own builders: a deploy of an app that is built then
