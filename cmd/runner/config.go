@@ -119,10 +119,6 @@ func (c config) fly() fly.Options {
 		Token: c.APIToken, BaseURL: c.FlapsBaseURL, APIBaseURL: c.APIBaseURL, UIEXBaseURL: c.UIEXBaseURL, UserAgent: "flycd-runner",
 		Smoke: c.Smoke,
 	}
-	if c.GrantURL != "" && o.Token == "" {
-		// a sync is granted nothing of Fly's, and neither is what was rejected: whatever they ask is refused there
-		o.Token = "none"
-	}
 	if c.Smoke > 0 {
 		o.Poll = min(c.Smoke/looks, time.Second)
 	}

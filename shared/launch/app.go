@@ -42,8 +42,8 @@ func (l *Launcher) AppID(ctx context.Context, app string) (id uint64, org string
 	return a.InternalNumericID, a.Organization.Slug, found, err
 }
 
-// EnsureApp finds an app or creates it in the organisation (the runner app's, where none is named), in the private network
-// where one is named, and gives its numeric id. It is safe to repeat and to be done by several at once, and bounded by ctx: give it
+// EnsureApp finds an app or creates it in the organisation, in the private network where one is named, and
+// gives its numeric id. It is safe to repeat and to be done by several at once, and bounded by ctx: give it
 // a deadline. What no attempt can cure wraps job.ErrRejected: a name that is somebody else's or is none, an
 // organisation that is not there.
 func (l *Launcher) EnsureApp(ctx context.Context, app, org, network string) (uint64, error) {
@@ -107,16 +107,8 @@ func (l *Launcher) ensure(ctx context.Context, want createApp) (flyApp, error) {
 	}
 }
 
-// create sends the creation once, and notes what its answer says. An app that names no organisation goes where the
-// runners are.
+// create sends the creation once, and notes what its answer says.
 func (m *appMaking) create(ctx context.Context) error {
-	if m.want.Org == "" {
-		own, _, err := m.app(ctx, m.App)
-		if err != nil {
-			return err
-		}
-		m.want.Org = own.Organization.Slug
-	}
 	err := m.call(ctx, ask{method: http.MethodPost, path: "?wait=true", body: m.want, mint: true}, nil)
 	var f refusal
 	switch {

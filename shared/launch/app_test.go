@@ -153,18 +153,6 @@ func TestNothingIsMadeForJobsThatNoTreeNames(t *testing.T) {
 	}
 }
 
-func TestAppWithoutAnOrganisationGoesWhereTheRunnersAre(t *testing.T) {
-	h := newHousehold(t)
-	if _, err := h.launcher.EnsureApp(within(t, 10*time.Second), "new", "", ""); err != nil {
-		t.Fatal(err)
-	}
-	_, org, _, err := h.launcher.AppID(t.Context(), "new")
-	_, want, _, ownErr := h.launcher.AppID(t.Context(), "runners")
-	if err != nil || ownErr != nil || org != want || org == "" {
-		t.Errorf("it is of %q, want %q: %v %v", org, want, err, ownErr)
-	}
-}
-
 // TestNewAppsTokenIsForIt creates the app of a deploy and uses its token.
 // TestAppsThatNameNoOrganisationAreOfFlyCDsOwn: a manifest need not say org.
 func TestAppsThatNameNoOrganisationAreOfFlyCDsOwn(t *testing.T) {
