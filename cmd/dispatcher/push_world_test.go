@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path"
@@ -46,24 +48,26 @@ type house struct {
 	image  string
 	queue  *queue.Queue
 	server *dispatcher.Server
+	public http.Handler
 	door   string
 	sent   *counted
 
 	mu       sync.Mutex
+	ahead    time.Duration
 	launched []launch.Runner
 	runs     int
 	log      strings.Builder
 }
 
-func newHouse(t *testing.T, roots ...string) *house {
+func newHouse(t *testing.T) *house {
 	t.Helper()
-	// the forge's clock is behind, and moves on by hand: a push of another second is another push
-	sim, err := forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{"token": {Login: "acme"}}, Public: true, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	h := &house{World: deploytest.New(t, flysim.Options{}), t: t}
+	sim, err := forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{"token": {Login: "acme"}}, Public: true, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sim.Close() })
-	h := &house{World: deploytest.New(t, flysim.Options{}), t: t, forge: sim}
+	h.forge = sim
 	if h.base, err = sim.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -72,23 +76,47 @@ func newHouse(t *testing.T, roots ...string) *house {
 	redis := queuetest.Redis(t)
 	h.queue = h.open(redis)
 	h.sent = counting(t, redis)
-	h.server = &dispatcher.Server{
-		Queue: h.open(h.sent.url), Runners: h, Secrets: []string{pushSecret}, MaxRunners: 10_000, Log: slog.New(slog.DiscardHandler),
-	}
-	for _, root := range roots {
-		h.server.Roots = append(h.server.Roots, h.config(root))
-	}
-	door := httptest.NewServer(h.server.Public())
+	// until the dispatcher is started, nobody reads what the hooks send
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.public != nil {
+			h.public.ServeHTTP(w, r)
+		}
+	}))
 	h.door = door.URL
 	t.Cleanup(func() {
-		h.server.Stop()
+		if h.server != nil {
+			h.server.Stop()
+		}
 		door.Close()
-		h.server.Wait()
+		if h.server != nil {
+			h.server.Wait()
+		}
 		if t.Failed() {
 			t.Log(h.log.String())
 		}
 	})
 	return h
+}
+
+// start starts the dispatcher with root trees REPO[#PATH].
+func (h *house) start(roots ...string) {
+	h.t.Helper()
+	h.server = &dispatcher.Server{
+		Queue: h.open(h.sent.url), Runners: h, Secrets: []string{pushSecret}, MaxRunners: 10_000, Now: h.now, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, root := range roots {
+		repo, folder, _ := strings.Cut(root, "#")
+		h.server.Roots = append(h.server.Roots, job.Config{Repo: h.url(repo), Path: folder})
+	}
+	h.public = h.server.Public()
+}
+
+// now is the clock of the forge and the dispatcher. It is behind Redis's, and moves on by hand beside: a push of another
+// second is another push.
+func (h *house) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Now().Add(h.ahead - time.Hour)
 }
 
 func (h *house) open(redis string) *queue.Queue {
@@ -98,12 +126,6 @@ func (h *house) open(redis string) *queue.Queue {
 	}
 	h.t.Cleanup(func() { _ = q.Close() })
 	return q
-}
-
-// config is the config tree REPO[#PATH] of the forge.
-func (h *house) config(root string) job.Config {
-	repo, folder, _ := strings.Cut(root, "#")
-	return job.Config{Repo: h.url(repo), Path: folder}
 }
 
 func (h *house) url(repo string) string { return h.base + "/acme/" + repo + ".git" }
@@ -219,7 +241,7 @@ func (h *house) note(l launch.Runner) {
 	}
 }
 
-// hook sets a webhook up, as an installation does: the forge's ping is the first thing that it sends.
+// hook sets a webhook up, as an installation does.
 func (h *house) hook(repo string) {
 	h.t.Helper()
 	if _, err := h.hooks.EnsureHook(h.t.Context(), h.url(repo), forge.Hook{URL: h.door + "/webhook", Secret: pushSecret, Events: []string{"push"}}); err != nil {
@@ -252,7 +274,9 @@ func (h *house) setRef(repo, ref, commit string) {
 // push sends what moved, and gives what the dispatcher said that it makes of it.
 func (h *house) push(repo string) string {
 	h.t.Helper()
-	h.forge.Advance(2 * time.Second)
+	h.mu.Lock()
+	h.ahead += 2 * time.Second
+	h.mu.Unlock()
 	list, err := h.forge.Push(h.t.Context(), forgesim.Pushed{Repo: "acme/" + repo})
 	if err != nil {
 		h.t.Fatal(err)
@@ -326,46 +350,56 @@ func (c *counted) carry(in net.Conn, to string) {
 	}
 	defer func() { _ = out.Close() }()
 	go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
-	c.read(bufio.NewReader(io.TeeReader(in, out)))
-}
-
-// read takes counted off the wire: *n, then n texts of which each says its length.
-func (c *counted) read(r *bufio.Reader) {
-	number := func() (int, error) {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return 0, err
-		}
-		return strconv.Atoi(strings.TrimSpace(line[1:]))
-	}
+	r := bufio.NewReader(in)
 	for {
-		n, err := number()
-		for i := 0; i < n && err == nil; i++ {
-			var size int
-			if size, err = number(); err != nil {
-				return
-			}
-			text := make([]byte, size+len("\r\n"))
-			if _, err = io.ReadFull(r, text); i == 0 && err == nil {
-				c.add(strings.ToLower(string(text[:size])))
-			}
-		}
+		words, raw, err := command(r)
 		if err != nil {
+			return
+		}
+		c.add(words) // before it is answered
+		if _, err := out.Write(raw); err != nil {
 			return
 		}
 	}
 }
 
-// add notes a command. Those that begin a connection are left out: how many there are is the pool's business.
-func (c *counted) add(name string) {
+// command takes one off the wire: *n, then n texts of which each says its length.
+func command(r *bufio.Reader) (words []string, raw []byte, err error) {
+	number := func() int {
+		line, fault := r.ReadBytes('\n')
+		n, bad := strconv.Atoi(strings.TrimSpace(strings.TrimLeft(string(line), "*$")))
+		raw, err = append(raw, line...), errors.Join(err, fault, bad)
+		return n
+	}
+	n := number()
+	for i := 0; i < n && err == nil; i++ {
+		size := number()
+		if err != nil {
+			break
+		}
+		text := make([]byte, size+len("\r\n"))
+		_, err = io.ReadFull(r, text)
+		words, raw = append(words, strings.ToLower(string(text[:size]))), append(raw, text...)
+	}
+	return words, raw, err
+}
+
+// add notes a command by its name, and the script where it is one. Those that begin a connection are left out: how many
+// there are is the pool's business.
+func (c *counted) add(words []string) {
+	name := words[0]
 	if name == "hello" || name == "client" || name == "ping" {
 		return
+	}
+	if name == "evalsha" && len(words) > 1 {
+		name += " " + words[1]
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.names = append(c.names, name)
 }
 
+// reset gives what was counted, and starts again.
 func (c *counted) reset() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

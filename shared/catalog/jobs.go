@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gigurra/flycd/shared/job"
@@ -13,8 +15,8 @@ const MaxApps = 5
 
 // Jobs says which jobs a push makes, given the routes that it matches: a sync per config tree that
 // lives at the ref (routes and roots) or includes it, and a deploy job per app that follows it, or one fan-out
-// sync where there are more than MaxApps, or where more says that routes leaves some out. When no
-// job is made, ignored says why. Pure: now is used only where the forge gave no push time.
+// sync where there are more than MaxApps, or where more says that routes leaves some out. Apps are in the order of their
+// names. When no job is made, ignored says why. Pure: now is used only where the forge gave no push time.
 func Jobs(p Push, found Found, now time.Time) (jobs []job.Job, ignored string) {
 	if p.Deleted {
 		return nil, fmt.Sprintf("%s of %s was deleted: what it deployed stays as it is", p.Ref, job.RepoKey(p.Repo))
@@ -35,6 +37,7 @@ func Jobs(p Push, found Found, now time.Time) (jobs []job.Job, ignored string) {
 			jobs = append(jobs, m.sync(r.Config))
 		}
 	}
+	slices.SortStableFunc(apps, func(a, b Route) int { return strings.Compare(a.App, b.App) })
 	if found.More || len(apps) > MaxApps {
 		return append(jobs, m.fanOut()), ""
 	}
