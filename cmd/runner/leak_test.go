@@ -42,7 +42,7 @@ func (l *leaky) left() map[string]string {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // Fly was asked nothing
 			}
-			if err != nil || d.IsDir() {
+			if err != nil || d.IsDir() || d.Type() == fs.ModeSocket { // a socket keeps nothing
 				return err
 			}
 			content, err := os.ReadFile(name)

@@ -126,7 +126,7 @@ func TestEveryFaultAtEveryCallEndsWellOrIsRepaired(t *testing.T) {
 		}
 		for _, call := range calls {
 			for _, f := range faultsAt(call) {
-				if n++; (sampled || testing.Short()) && n%10 != 0 {
+				if n++; (sampled || testing.Short()) && n%25 != 0 {
 					continue
 				}
 				slots <- struct{}{}

@@ -2,6 +2,6 @@
 
 package queue_test
 
-// sampled makes the race detector see every tenth order only: it is ten times slower, and the orders are
-// about Redis's moves, not about this process's memory.
+// sampled makes the race detector see every thirtieth order and every fifth broken script only: it is ten times slower,
+// and these are about Redis's moves, not about this process's memory.
 const sampled = true
