@@ -124,6 +124,15 @@ type Token struct {
 	Expires time.Time
 }
 
+// String hides what is secret.
+func (t Token) String() string { return "token until " + t.Expires.Format(time.RFC3339) }
+
+// GoString hides what is secret.
+func (t Token) GoString() string { return t.String() }
+
+// MarshalText hides what is secret, also from a log in JSON.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // installation is where the app may act.
 type installation struct {
 	id int64

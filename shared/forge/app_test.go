@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -213,5 +214,17 @@ func TestRenamedRepositoryIsFollowed(t *testing.T) {
 	list, err := (&forge.Client{BaseURL: s.URL, Token: botToken}).FindHooks(t.Context(), s.URL+"/acme/old", "")
 	if err != nil || len(list) != 1 || list[0].ID != 5 {
 		t.Errorf("it is %+v, %v", list, err)
+	}
+}
+
+// Broken when: whoever logs what was minted logs the token.
+func TestMintedTokenDoesNotShowItself(t *testing.T) {
+	one := forge.Token{Value: "ghs_secret", Expires: time.Unix(1_800_000_000, 0)}
+	inJSON, err := json.Marshal([]forge.Token{one})
+	must(t, err)
+	for _, text := range []string{fmt.Sprint(one), fmt.Sprintf("%+v %#v", one, &one), string(inJSON)} {
+		if strings.Contains(text, "ghs_") || !strings.Contains(text, "until 2027") {
+			t.Errorf("it shows itself as %s", text)
+		}
 	}
 }

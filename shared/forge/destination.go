@@ -28,6 +28,9 @@ func (d Destination) String() string {
 // GoString hides what is secret.
 func (d Destination) GoString() string { return d.String() }
 
+// MarshalText hides what is secret, also from a log in JSON.
+func (d Destination) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // ParseDestinations reads the setting FLYCD_NOTIFY: entries NAME=URL, separated by commas or lines. A URL that begins
 // with slack+https:// takes Slack's messages; any other takes JSON, signed with what follows a # in it. Addresses must be
 // https, except in the machine's own network. No address is in an error.

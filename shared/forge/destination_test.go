@@ -27,7 +27,11 @@ func TestDestinationsAreReadAndNeverTold(t *testing.T) {
 		list["ci"] != (Destination{URL: "https://ci.example/hook?t=1", Secret: "s3cret"}) {
 		t.Errorf("they are %v, %v", list, err)
 	}
-	for _, text := range []string{fmt.Sprint(list), fmt.Sprintf("%+v %#v", list, list["ci"])} {
+	inJSON, err := json.Marshal(list)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{fmt.Sprint(list), fmt.Sprintf("%+v %#v", list, list["ci"]), string(inJSON)} {
 		if strings.Contains(text, "hunter2") || strings.Contains(text, "s3cret") || strings.Contains(text, "example") {
 			t.Errorf("they are shown as %s", text)
 		}
