@@ -68,6 +68,12 @@ func moveMutations() []mutation {
 		{"includes.lua", "for r = 1, refs do", "for r = 2, refs do", "IncludedRepositoryLeadsToTheTree"},
 		{"routes.lua", "(not generation or live(generation, id))", "true", "IncludesGoWithTheirGeneration"},
 		{"routes.lua", "      seen[id] = true", "      seen[reply[f]] = true", "TreeIsRoutedOnce"},
+		// A tree that changed would pass for one that did not.
+		{"saw.lua", "if m[1] ~= ARGV[2] then return 0 end", "", "SightIsOfItsGeneration"},
+		{"saw.lua", "'sight_generation', ARGV[2]", "'sight_generation', m[1] + 1", "SightIsOfItsGeneration"},
+		{"saw.lua", "if m[2] and", "if false and", "LateSightTakesNothingBack"},
+		{"saw.lua", "'order_time', ARGV[4]", "'order_time', m[2]", "SightKeepsOlderSyncsOut"},
+		{"saw.lua", "if ARGV[7] ~= '0' and", "if false and", "SightIsTheClaimHolders"},
 		// A pull request's plan would see nothing of its tree.
 		{"claim.lua", "pull and P .. 'config:' .. pull", "false", "PlanOfAPullRequestStandsInNobodysWay"},
 		{"common.lua", "if not s[1] and not s[2] then", "if true then", "PullRequestIsPlanned"},

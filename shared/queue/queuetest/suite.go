@@ -33,7 +33,7 @@ func (l Law) Check(ctx context.Context, q *queue.Queue) (err error) {
 // Laws are all rules of the suite.
 func Laws() []Law {
 	return slices.Concat(pushLaws(), orderLaws(), takeLaws(), needsLaws(), claimLaws(), enterLaws(), endLaws(), dueLaws(), sightLaws(), catalogLaws(), imageLaws(), turnLaws(), outboxLaws(), letterLaws(),
-		suspendLaws(), delayLaws(), grantLaws(), goneLaws(), includeLaws(), pullLaws())
+		suspendLaws(), delayLaws(), grantLaws(), goneLaws(), includeLaws(), seenLaws(), pullLaws())
 }
 
 // Run holds a server against every law. open gives a queue on an empty server, or with a prefix
