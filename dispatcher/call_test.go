@@ -43,15 +43,15 @@ func called(t *testing.T, a *actions, repos ...string) *house {
 func TestCallDeploysWhatAPushWould(t *testing.T) {
 	h := called(t, newActions(t))
 	for ask, want := range map[string]string{
-		`{"app":"web"}`:                            "deploy web",
-		`{"app":"api","force":true}`:               "deploy api",
-		`{"app":"tool","confirm":true}`:            "deploy tool",
-		`{"repo":"` + hello + `"}`:                 "deploy web, deploy worker",
-		`{"repo":"git@github.com:other/code"}`:     "deploy api",
-		`{"repo":"` + config + `"}`:                "sync",
-		`{"repo":"` + config + `","trees":true}`:   "sync",
-		`{"repo":"` + hello + `","trees":true}`:    "sync", // nothing lives there yet: it is read as a tree
-		`{"repo":"https://github.com/new/config"}`: "sync",
+		`{"app":"web"}`:                                                          "deploy web",
+		`{"app":"api","force":true}`:                                             "deploy api",
+		`{"app":"tool","confirm":true}`:                                          "deploy tool",
+		`{"repo":"` + hello + `"}`:                                               "deploy web, deploy worker",
+		`{"repo":"git@github.com:other/code"}`:                                   "deploy api",
+		`{"repo":"` + config + `"}`:                                              "sync",
+		`{"repo":"` + config + `","trees":true}`:                                 "sync",
+		`{"repo":"` + hello + `","trees":true}`:                                  "sync", // nothing lives there yet: it is read as a tree
+		`{"repo":"https://github.com/new/config"}`:                               "sync",
 		`{"repo":"https://github.com/new/config","ref":"v1","path":"/deep/er/"}`: "sync",
 	} {
 		got := h.post("/dispatch", callToken, ask)

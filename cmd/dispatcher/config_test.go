@@ -8,11 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func run1(args []string, vars ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), args, environment{vars: vars, out: &out, err: &errs})
+	// one that is set up serves until it is ended
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	code = run(ctx, args, environment{vars: vars, out: &out, err: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -69,10 +73,19 @@ func TestBadSettingsAreSaidInOneGo(t *testing.T) {
 		"a Redis":         {vars: []string{"REDIS_URL=http://user:hunter2@x"}, want: []string{"REDIS_URL"}},
 		"a short token":   {vars: []string{"FLYCD_REGISTRY_TOKENS=" + strings.Repeat("x", 32) + ",hunter2"}, want: []string{"FLYCD_REGISTRY_TOKENS: token 2 of 2 has 7 characters, 32 at least", "openssl rand -hex 32"}},
 		"an odd token":    {vars: []string{"FLYCD_REGISTRY_TOKENS=hunter2/" + strings.Repeat("x", 32)}, want: []string{"FLYCD_REGISTRY_TOKENS: token 1 of 1", "letters, digits"}},
-		"no token file":   {vars: []string{"FLYCD_REGISTRY_TOKENS_FILE=/none"}, want: []string{"/none"}},
-		"a missing file":  {vars: []string{"FLYCD_WEBHOOK_SECRET_FILE=/none"}, want: []string{"/none"}},
+		"no token file":   {vars: []string{"FLYCD_REGISTRY_TOKENS=", "FLYCD_REGISTRY_TOKENS_FILE=/none"}, want: []string{"/none"}},
+		"a missing file":  {vars: []string{"FLYCD_WEBHOOK_SECRET=", "FLYCD_WEBHOOK_SECRET_FILE=/none"}, want: []string{"/none"}},
 		"a config repo":   {vars: []string{"FLYCD_CONFIG_REPOS=#x"}, want: []string{"FLYCD_CONFIG_REPOS", "URL[@ref][#path]"}},
 		"an argument":     {args: []string{"serve"}, want: []string{"serve", "--help"}},
+		"half an app":     {vars: []string{"FLYCD_GITHUB_APP_ID=7"}, want: []string{"FLYCD_GITHUB_APP_KEY", "belong together"}},
+		"no app's key":    {vars: []string{"FLYCD_GITHUB_APP_ID=7", "FLYCD_GITHUB_APP_KEY=hunter2"}, want: []string{"FLYCD_GITHUB_APP_KEY: expected the private key"}},
+		"nowhere to ask":  {vars: []string{"FLYCD_MINT_TOKEN=fm2_x", "FLYCD_NEXT_URL="}, want: []string{"FLYCD_GRANT_URL"}},
+		"grants in clear": {vars: []string{"FLYCD_MINT_TOKEN=fm2_x", "FLYCD_GRANT_URL=http://d.fly.dev/grant"}, want: []string{"FLYCD_GRANT_URL", "must be https"}},
+		"anybody's repos": {vars: []string{"FLYCD_OIDC_REPOS=acme/web, */*"}, want: []string{"FLYCD_OIDC_REPOS: */*", "owner is named in full"}},
+		"a short caller":  {vars: []string{"FLYCD_DISPATCH_TOKENS=hunter2"}, want: []string{"FLYCD_DISPATCH_TOKENS: token 1 of 1 has 7 characters"}},
+		"a destination":   {vars: []string{"FLYCD_NOTIFY=ops=ftp://x/hunter2"}, want: []string{"FLYCD_NOTIFY"}},
+		"an allowed host": {vars: []string{"FLYCD_NOTIFY_ALLOW=localhost"}, want: []string{"FLYCD_NOTIFY_ALLOW", "IP:PORT"}},
+		"an odd end":      {vars: []string{"FLYCD_TOKENS_EXPIRE=soon"}, want: []string{"FLYCD_TOKENS_EXPIRE"}},
 		"a port in use":   {vars: []string{"PORT=99999"}, want: []string{"port"}},
 	} {
 		vars := c.vars
@@ -135,5 +148,34 @@ func TestNoSecretIsHandedToRunners(t *testing.T) {
 				t.Errorf("%s=%s holds a secret", k, v)
 			}
 		}
+	}
+}
+
+// TestOtherSettingsFollow holds what is made of settings for those outside.
+func TestOtherSettingsFollow(t *testing.T) {
+	for name, c := range map[string]struct {
+		vars  []string
+		grant string
+		host  string
+	}{
+		"GitHub":            {nil, "https://d.fly.dev/grant", ""},
+		"an enterprise's":   {[]string{"FLYCD_OIDC_ISSUER=https://token.actions.githubusercontent.com/acme"}, "https://d.fly.dev/grant", ""},
+		"a server":          {[]string{"FLYCD_OIDC_ISSUER=https://git.acme.org/_services/token"}, "https://d.fly.dev/grant", "git.acme.org"},
+		"a server's API":    {[]string{"FLYCD_OIDC_ISSUER=https://token.acme.org", "FLYCD_GITHUB_URL=https://api.git.acme.org"}, "https://d.fly.dev/grant", "git.acme.org"},
+		"an address of its": {[]string{"FLYCD_GRANT_URL=http://d.internal:8080/grant"}, "http://d.internal:8080/grant", ""},
+	} {
+		cfg, err := readConfig(append(append(whole("redis://x"), "FLYCD_MINT_TOKEN=fm2_x", "FLYCD_OIDC_REPOS= acme/web ,"), c.vars...))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		callers := cfg.callers()
+		if cfg.GrantURL != c.grant || callers.Host != c.host || callers.Workflows == nil || !slices.Equal(callers.Repos, []string{"acme/web"}) {
+			t.Errorf("%s: %s, %+v", name, cfg.GrantURL, callers)
+		}
+	}
+	cfg, err := readConfig(whole("redis://x"))
+	if callers := cfg.callers(); err != nil || callers.Workflows != nil || cfg.grants(nil, nil) != nil {
+		t.Errorf("where nothing is set: %+v, %v", callers, err)
 	}
 }
