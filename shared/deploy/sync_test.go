@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/deploy"
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/fly/flysim"
@@ -118,95 +117,6 @@ func (d *desk) waiting() []string {
 
 func app(name string) string {
 	return fmt.Sprintf("app: %s\norg: personal\nsource: {type: image, image: nginx}\n", name)
-}
-
-// faulty is the queue for a syncer that dies at its nth call, before or after the call took effect.
-type faulty struct {
-	*queue.Queue
-	left  int
-	after bool
-	die   context.CancelFunc
-}
-
-var errDied = errors.New("died")
-
-// at runs a call, unless the syncer dies with it.
-func at[T any](f *faulty, call func() (T, error)) (T, error) {
-	var none T
-	f.left--
-	if f.left != 0 {
-		if f.left < 0 {
-			return none, errDied
-		}
-		return call()
-	}
-	defer f.die()
-	if f.after {
-		if _, err := call(); err != nil {
-			return none, err
-		}
-	}
-	return none, errDied
-}
-
-func (f *faulty) BeginGeneration(ctx context.Context, c job.Config) (int64, error) {
-	return at(f, func() (int64, error) { return f.Queue.BeginGeneration(ctx, c) })
-}
-
-func (f *faulty) WriteEntries(ctx context.Context, c job.Config, gen int64, e []catalog.Entry) ([]queue.Conflict, error) {
-	return at(f, func() ([]queue.Conflict, error) { return f.Queue.WriteEntries(ctx, c, gen, e) })
-}
-
-func (f *faulty) SwitchGeneration(ctx context.Context, s queue.Switch) (bool, error) {
-	return at(f, func() (bool, error) { return f.Queue.SwitchGeneration(ctx, s) })
-}
-
-func (f *faulty) DropGenerations(ctx context.Context, c job.Config) error {
-	_, err := at(f, func() (struct{}, error) { return struct{}{}, f.Queue.DropGenerations(ctx, c) })
-	return err
-}
-
-func (f *faulty) Entries(ctx context.Context, id string) ([]catalog.Entry, error) {
-	return at(f, func() ([]catalog.Entry, error) { return f.Queue.Entries(ctx, id) })
-}
-
-func (f *faulty) AppStates(ctx context.Context, apps []string) (map[string]queue.AppState, error) {
-	return at(f, func() (map[string]queue.AppState, error) { return f.Queue.AppStates(ctx, apps) })
-}
-
-func (f *faulty) Push(ctx context.Context, del queue.Delivery) (queue.Answer, bool, error) {
-	a, err := at(f, func() (queue.Answer, error) { a, _, err := f.Queue.Push(ctx, del); return a, err })
-	return a, false, err
-}
-
-func TestSyncThatCrashedIsRepairedByRunningAgain(t *testing.T) {
-	onBoth(t, func(d *desk) {
-		config := d.Repo("config")
-		d.sync(d.wish(config, config.Commit(map[string]string{"a/app.yaml": app("a0")})))
-		died := true
-		for n := 1; died; n += int(thinned()) {
-			for _, after := range []bool{false, true} {
-				name := fmt.Sprintf("x%d-%t", n, after)
-				req := d.wish(config, config.Commit(map[string]string{"x/" + name + "/app.yaml": app(name)}))
-				ctx, die := context.WithCancel(d.t.Context())
-				f := &faulty{Queue: d.queue, left: n, after: after, die: die}
-				_, err := d.syncer(f).Sync(ctx, req)
-				died = err != nil
-				if died && (errors.Is(err, job.ErrRejected) || !errors.Is(err, errDied)) {
-					d.t.Fatalf("died at call %d: %v", n, err)
-				}
-				die()
-				d.sync(req)
-				d.sync(req)
-				if got := d.catalog(config); !slices.Contains(got, name) || !slices.Contains(got, "a0") {
-					d.t.Errorf("died at call %d (after: %t): the catalog has %v", n, after, got)
-				}
-				if got := strings.Count(strings.Join(d.waiting(), " ")+" ", name+" "); got != 1 {
-					d.t.Errorf("died at call %d (after: %t): %d jobs for %s, want 1", n, after, got, name)
-				}
-			}
-		}
-	})
 }
 
 func TestNewerSyncWins(t *testing.T) {
