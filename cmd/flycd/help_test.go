@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 func TestEveryCommandIsExplained(t *testing.T) {
@@ -41,7 +43,7 @@ func TestEveryCommandIsExplained(t *testing.T) {
 func TestEverySettingIsExplained(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	writeEnvironment(&b)
+	settings.Help[config](&b)
 	for line := range strings.Lines(b.String()) {
 		if words := strings.Fields(line); len(words) == 1 {
 			t.Errorf("%s is not explained", words[0])

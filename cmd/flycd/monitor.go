@@ -13,6 +13,7 @@ import (
 
 	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 func (c *cli) monitorCommand() *cobra.Command {
@@ -31,7 +32,7 @@ FLYCD_REGISTRY_TOKENS).`,
 }
 
 func (c *cli) monitor(ctx context.Context, q *queue.Queue) error {
-	secrets := settingList(c.cfg.WebhookSecret)
+	secrets := settings.List(c.cfg.WebhookSecret)
 	if len(secrets) == 0 {
 		return usage(errors.New("FLYCD_WEBHOOK_SECRET is not set: without it anybody could start a deploy"))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gigurra/flycd/shared/manifest"
+	"github.com/gigurra/flycd/shared/settings"
 )
 
 // streams are where a command reads and writes: results go to out, talk goes to err.
@@ -45,11 +46,12 @@ func run(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintln(s.err, "flycd:", err)
 		return exitUsage
 	}
-	c := &cli{streams: s, cfg: cfg}
-	if c.log, err = newLogger(s.err, cfg.Log); err != nil {
+	log, err := settings.ParseLog("FLYCD_LOG", cfg.Log, slog.LevelWarn)
+	if err != nil {
 		fmt.Fprintln(s.err, "flycd:", err)
 		return exitUsage
 	}
+	c := &cli{streams: s, cfg: cfg, log: log.Logger(s.err)}
 	root := c.root() //nolint:contextcheck // cobra hands the context to each command
 	root.SetArgs(args)
 	root.SetIn(s.in)

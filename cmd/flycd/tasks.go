@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gigurra/flycd/shared/deploy"
@@ -124,5 +125,13 @@ func (c *cli) tell(problems manifest.Problems) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return exitError{code: exitUsage}
+	return exitError{code: codeOf(problems)}
+}
+
+// codeOf is the exit code for what is wrong with manifests: a policy's no is not bad input.
+func codeOf(problems manifest.Problems) int {
+	if slices.ContainsFunc(problems, func(p manifest.Problem) bool { return p.Refused }) {
+		return exitRefused
+	}
+	return exitUsage
 }

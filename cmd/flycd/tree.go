@@ -30,7 +30,7 @@ func (c *cli) load(ctx context.Context, path string, lenient bool) (loaded, erro
 	if err != nil {
 		return loaded{}, err
 	}
-	read, err := manifest.Read(fsys, local.Path, manifest.Options{Lenient: lenient, Repo: local.Origin})
+	read, err := manifest.Read(fsys, local.Path, manifest.Options{Lenient: lenient, Repo: local.Origin, Org: c.cfg.Org})
 	c.warn(read, local.Dir)
 	for _, r := range read.Unread {
 		fmt.Fprintf(c.err, "warning: project %s: %s is not read here; flycd plan and deploy read it\n", r.By, r.Repo)
@@ -40,7 +40,7 @@ func (c *cli) load(ctx context.Context, path string, lenient bool) (loaded, erro
 		if !errors.As(err, &problems) {
 			return loaded{}, errors.Join(err, local.Close())
 		}
-		return loaded{read, local}, usage(fromHere(problems, local.Dir))
+		return loaded{read, local}, exitError{codeOf(problems), fromHere(problems, local.Dir)}
 	}
 	if len(read.Apps) == 0 && len(read.Unread) == 0 {
 		return loaded{read, local}, noApp(path)
@@ -84,8 +84,6 @@ func fileFromHere(root, file string) string {
 	}
 	return near
 }
-
-func (c *cli) sources() *source.Client { return &source.Client{Git: true} }
 
 // pathArg is the PATH of a command that takes one at most.
 func pathArg(args []string) string {
