@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,12 @@ func Read[T any](environ []string) (T, error) {
 			continue
 		}
 		name, file := name(f), given[name(f)+suffix]
-		if given[name] == "" && file != "" {
+		if file != "" {
 			text, err := os.ReadFile(file) //nolint:gosec // the file that the variable names
 			if err != nil {
 				return cfg, fmt.Errorf("read %s: %w", name+suffix, err)
 			}
-			given[name] = string(text)
+			given[name] = cmp.Or(given[name], string(text))
 		}
 		// what was pasted or mounted often ends with a line break
 		given[name] = strings.TrimSpace(given[name])
