@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
-
-	"github.com/caarlos0/env/v11"
 
 	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/job"
@@ -45,6 +44,7 @@ type config struct {
 	MintToken    string `env:"FLYCD_MINT_TOKEN" file:"yes" help:"deploy token of the organisation, or of several, comma separated: each runner gets what is left of it when it is narrowed to its job; without one runners have the token in their own app's secrets"`
 	GrantURL     string `env:"FLYCD_GRANT_URL" help:"this dispatcher's address as a runner reaches it, ending in /grant (FLYCD_NEXT_URL's host without it)"`
 	FlyIssuer    string `env:"FLYCD_FLY_ISSUER" help:"who signs for runner machines: https://oidc.fly.io/ORG; without it a runner proves itself by its ticket alone"`
+	Org          string `env:"FLYCD_ORG" help:"organisation of apps that name none; the runner app's own without it"`
 	RemoteBuilds bool   `env:"FLYCD_REMOTE_BUILDS" help:"let runners use Fly's own builders, which takes more rights"`
 	App          string `env:"FLY_APP_NAME" help:"this app, which no runner may change; Fly sets it"`
 	Expire       string `env:"FLYCD_TOKENS_EXPIRE" help:"when the tokens end, RFC 3339; flycd install notes it"`
@@ -85,18 +85,8 @@ func readConfig(environ []string) (config, error) {
 }
 
 func (c *config) judge() error {
-	var errs []error
 	c.Secrets, c.Tokens, c.Callers = append(settings.List(c.WebhookSecret), settings.List(c.WebhookSecret2)...), settings.List(c.RegistryTokens), settings.List(c.DispatchTokens)
-	for i, token := range c.Callers {
-		if err := dispatcher.CheckRegistryToken(token); err != nil {
-			errs = append(errs, fmt.Errorf("FLYCD_DISPATCH_TOKENS: token %d of %d %w", i+1, len(c.Callers), err))
-		}
-	}
-	for i, token := range c.Tokens {
-		if err := dispatcher.CheckRegistryToken(token); err != nil {
-			errs = append(errs, fmt.Errorf("FLYCD_REGISTRY_TOKENS: token %d of %d %w", i+1, len(c.Tokens), err))
-		}
-	}
+	errs := append(judgeTokens("FLYCD_DISPATCH_TOKENS", c.Callers), judgeTokens("FLYCD_REGISTRY_TOKENS", c.Tokens)...)
 	if len(c.Secrets) == 0 {
 		errs = append(errs, errors.New("FLYCD_WEBHOOK_SECRET is not set: without it anybody could start a deploy. Choose a long random text and give the same to the forge's webhook"))
 	}
@@ -150,6 +140,16 @@ func (c *config) judge() error {
 	return errors.Join(append(errs, c.judgeOutside()...)...)
 }
 
+// judgeTokens says which of a setting's tokens can be guessed, or cannot be sent.
+func judgeTokens(setting string, tokens []string) (errs []error) {
+	for i, token := range tokens {
+		if err := dispatcher.CheckRegistryToken(token); err != nil {
+			errs = append(errs, fmt.Errorf("%s: token %d of %d %w", setting, i+1, len(tokens), err))
+		}
+	}
+	return errs
+}
+
 // logger reads FLYCD_LOG.
 func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	l, err := settings.ParseLog("FLYCD_LOG", c.Log, slog.LevelInfo)
@@ -159,10 +159,11 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 // runnerEnv is what every runner is told. It can be read back through Fly's API, so there is no secret
 // in it: those are Fly secrets of the runner app.
 func (c *config) runnerEnv(environ []string) map[string]string {
-	given, out := env.ToMap(environ), map[string]string{}
-	for _, name := range []string{"FLYCD_REDIS_PREFIX", "FLYCD_NEXT_URL", "FLYCD_OIDC_AUDIENCE", "FLYCD_LOG", "FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL"} {
-		if v := given[name]; v != "" {
-			out[name] = v
+	handed := []string{"FLYCD_REDIS_PREFIX", "FLYCD_NEXT_URL", "FLYCD_OIDC_AUDIENCE", "FLYCD_ORG", "FLYCD_LOG", "FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL"}
+	out := map[string]string{}
+	for _, v := range environ {
+		if name, value, _ := strings.Cut(v, "="); value != "" && slices.Contains(handed, name) {
+			out[name] = value
 		}
 	}
 	return out

@@ -75,6 +75,7 @@ func newServer(cfg config, e environment, q *queue.Queue, log *slog.Logger) *dis
 		GrantURL:     cfg.GrantURL,
 		Own:          settings.List(cfg.App),
 		RemoteBuilds: cfg.RemoteBuilds,
+		Org:          cfg.Org,
 		App:          cfg.RunnerApp,
 		Image:        cfg.RunnerImage,
 		Region:       cfg.RunnerRegion,

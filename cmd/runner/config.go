@@ -37,6 +37,7 @@ type config struct {
 	APIBaseURL   string `env:"FLY_API_BASE_URL" help:"Fly's GraphQL and logs, where they are not at https://api.fly.io"`
 	UIEXBaseURL  string `env:"FLY_UIEX_BASE_URL" help:"Fly's releases and managed Postgres, where they are not where flyctl looks for them"`
 
+	Org          string `env:"FLYCD_ORG" envDefault:"personal" help:"organisation of apps that name none"`
 	DigestKey    string `env:"FLYCD_DIGEST_KEY" file:"yes" help:"key for comparing secrets; without one they are set again whenever the app changes, and only then"`
 	AgeKey       string `env:"SOPS_AGE_KEY" help:"age keys that open what sops encrypted"`
 	PGPKey       string `env:"FLYCD_PGP_KEY" file:"yes" help:"armored private keys that open what sops encrypted for PGP"`

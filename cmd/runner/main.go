@@ -126,8 +126,8 @@ func newRunner(ctx context.Context, cfg config, grant launch.Grant, e environmen
 		Next:    runner.Next{URL: cfg.NextURL, Token: cfg.NextToken},
 		Secrets: append(cfg.secrets(), auth.Secrets()...), Out: e.err, Level: level,
 		Deployer: deploy.Deployer{
-			Fly: client, Source: git, Images: image.Registry{Logins: logins}, Builder: builder, Registry: cfg.RegistryHost, Turns: q, Index: q, Tombs: q,
-			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Sights: q, Graves: q, Sweeper: q, Index: q, Jobs: q, Registry: cfg.RegistryHost},
+			Fly: client, Source: git, Images: image.Registry{Logins: logins}, Builder: builder, Registry: cfg.RegistryHost, Turns: q, Index: q, Tombs: q, Org: cfg.Org,
+			Sync:    &deploy.Syncer{Source: git, Catalog: q, Links: q, Sights: q, Graves: q, Sweeper: q, Index: q, Jobs: q, Registry: cfg.RegistryHost, Manifest: manifest.Options{Org: cfg.Org}},
 			Secrets: secrets, DigestKey: manifest.NewSecret(cfg.DigestKey),
 			Now: time.Now,
 		},

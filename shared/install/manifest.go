@@ -33,6 +33,7 @@ func (w Want) dispatcherManifest(s State, m memory, secrets []string) ([]byte, e
 		envRunnerApp: w.RunnerApp, envRunnerImage: s.Images[Runner].Ref, envRunnerRegion: w.RunnerRegion, envRunnerSize: w.RunnerSize,
 		envRoots: strings.Join(roots, ","), envNext: w.Address + "/next", envGrant: w.Address + "/grant", envMachines: w.MachinesURL,
 		"FLYCD_FLY_ISSUER":   identity.FlyIssuer(w.Org),
+		"FLYCD_ORG":          w.Org,
 		"FLYCD_PRIVATE_PORT": "9091", "FLYCD_LOG": "json",
 		// most of the memory below: the garbage of large bodies goes before Linux ends the dispatcher
 		"GOMEMLIMIT": "180MiB",
