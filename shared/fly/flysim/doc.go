@@ -43,8 +43,8 @@
 //
 // A machine whose image is in Options.Exec runs a command of this host in its own process group,
 // with nothing but the machine's environment and the app's secrets, a home of its own and one
-// loopback port for each internal port; its checks probe that port for real, its exit follows the
-// restart policy. An ephemeral or scheduled machine of such an image that has a command of its own runs
+// loopback port for each internal port, that of metrics too, which settings such as METRICS_PORT follow;
+// its checks probe that port for real, its exit follows the restart policy. An ephemeral or scheduled machine of such an image that has a command of its own runs
 // that one instead, on this host. Close ends all of them.
 //
 // Proxy is the way in from the world: it finds the app by its host, wakes a machine that is asleep and waits for its port.

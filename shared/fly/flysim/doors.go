@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -108,6 +109,16 @@ func (s *Server) translate(env map[string]string) {
 			v = strings.ReplaceAll(v, flyIssuers, s.OIDCIssuer(""))
 		}
 		env[k] = s.translateApps(v)
+	}
+}
+
+// translatePorts puts the ports of this host in place of those that a setting such as METRICS_PORT names, as machines
+// share this host's network.
+func (m *machine) translatePorts(env map[string]string) {
+	for k, v := range env {
+		if inside, err := strconv.Atoi(v); err == nil && strings.HasSuffix(k, "PORT") && m.ports[inside] != 0 {
+			env[k] = strconv.Itoa(m.ports[inside])
+		}
 	}
 }
 

@@ -185,6 +185,7 @@ func (s *Server) environment(m *machine, home string) []string {
 	} {
 		env[k] = v
 	}
+	m.translatePorts(env)
 	for i, inside := range m.internalPorts() {
 		port := strconv.Itoa(m.ports[inside])
 		env["PORT_"+strconv.Itoa(inside)] = port
@@ -200,7 +201,7 @@ func (s *Server) environment(m *machine, home string) []string {
 	return out
 }
 
-// internalPorts are the ports that something outside talks to: services first, then checks.
+// internalPorts are the ports that something outside talks to: services first, then checks, then metrics.
 func (m *machine) internalPorts() []int {
 	var ports []int
 	add := func(port *int) {
@@ -213,6 +214,9 @@ func (m *machine) internalPorts() []int {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.spec.Checks)) {
 		add(m.spec.Checks[name].Port)
+	}
+	if m.spec.Metrics != nil && m.spec.Metrics.Port > 0 {
+		add(&m.spec.Metrics.Port)
 	}
 	return ports
 }

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour) // not select, which ends a process that waits for nothing
 	case "parent": // leaves a child behind that hears no polite signal
 		child := exec.Command("sh", "-c", "trap '' INT; echo deaf; while :; do sleep 1; done")
 		child.Stdout = os.Stdout
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		fmt.Println("child", child.Process.Pid)
-		select {}
+		time.Sleep(time.Hour) // not select, which ends a process that waits for nothing
 	}
 }
 
@@ -118,6 +118,33 @@ func eventually(t *testing.T, what string, so func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("never: %s", what)
+}
+
+// Machines have networks of their own on Fly, and one here.
+func TestPortOfMetricsIsAMachinesOwn(t *testing.T) {
+	s, url := running(t)
+	c := newApp(t, url, "hello")
+	ports := map[string]bool{}
+	for _, name := range []string{"one", "two"} {
+		cfg := served(name)
+		cfg.Env["METRICS_PORT"], cfg.Env["ANSWER"] = "9091", "9091"
+		cfg.Metrics = &flygo.MachineMetrics{Port: 9091, Path: "/metrics"}
+		m := launch(t, c, "hello", flygo.LaunchMachineInput{Name: name, Config: cfg})
+		waitFor(t, c, "hello", m.ID, "started")
+		eventually(t, "checks pass", func() bool { return get(t, c, "hello", m.ID).AllHealthChecks().AllPassing() })
+		_, env := raw(t, http.MethodGet, "http://"+machineIn(t, s, m.ID).Address+"/env", "")
+		for v := range strings.Lines(env) {
+			if strings.HasPrefix(v, "METRICS_PORT=") {
+				ports[v] = true
+			}
+		}
+		if !strings.Contains(env, "ANSWER=9091") {
+			t.Errorf("what is no port is another number: %s", env)
+		}
+	}
+	if len(ports) != 2 || ports["METRICS_PORT=9091\n"] {
+		t.Errorf("two machines have the ports %v", ports)
+	}
 }
 
 func TestMappedImageAnswers(t *testing.T) {
