@@ -22,7 +22,8 @@ type Ask struct {
 	// nothing in the catalog names yet.
 	Ref  string `json:"ref,omitempty"`
 	Path string `json:"path,omitempty"`
-	// Trees syncs the config trees of Repo alone.
+	// Trees syncs the config trees of Repo alone. With App, its manifest is read at the newest commit of its config
+	// tree, whatever a sync has read; nothing else of the tree is.
 	Trees bool `json:"trees,omitempty"`
 	// Force deploys although nothing changed; Confirm lets the app's deploy destroy what is lost for good.
 	Force   bool `json:"force,omitempty"`
@@ -56,8 +57,12 @@ func (a Ask) tree() job.Config {
 	return job.Config{Repo: a.Repo, Ref: a.Ref, Path: strings.Trim(path.Clean("/"+a.Path), "/")}
 }
 
-// unpinned is the half of a job that names no commit: only a fan-out needs one, to say which repository it is over.
+// unpinned is the half of a job that names no commit: a fan-out needs one, to say which repository it is over, and an app
+// whose manifest is to be read anew.
 func unpinned(j job.Job) job.Half {
+	if j.App != "" && j.Half.Side == job.ConfigSide && j.Half.Commit == "" {
+		return j.Half
+	}
 	if j.App != "" || j.Config.Repo != "" {
 		return job.Half{}
 	}
@@ -73,8 +78,8 @@ func (a Ask) jobs(ctx context.Context, q *queue.Queue, roots []job.Config) ([]jo
 	switch {
 	case (a.App == "") == (a.Repo == ""):
 		return nil, job.Rejectf("expected either an app or a repo")
-	case a.App != "" && (a.Ref != "" || a.Path != "" || a.Trees):
-		return nil, job.Rejectf("ref, path and trees are for a repo: an app follows what its manifest says")
+	case a.App != "" && (a.Ref != "" || a.Path != ""):
+		return nil, job.Rejectf("ref and path are for a repo: an app follows what its manifest says")
 	case a.App != "":
 		return a.forApp(ctx, q)
 	case a.Confirm:
@@ -113,7 +118,12 @@ func (a Ask) forApp(ctx context.Context, q *queue.Queue) ([]job.Job, error) {
 	if !ok {
 		return nil, job.Rejectf("no app %s is in the catalog: sync the config repo that names it", inert(a.App))
 	}
-	return []job.Job{{Kind: job.Deploy, App: a.App, Org: entry.Org, Config: entry.Config, Confirm: a.Confirm}}, nil
+	j := job.Job{Kind: job.Deploy, App: a.App, Org: entry.Org, Config: entry.Config, Confirm: a.Confirm}
+	if a.Trees {
+		// a half without a commit has the runner ask the forge
+		j.Half = job.Half{Side: job.ConfigSide, Repo: entry.Config.Repo, Ref: entry.Config.Ref, Default: entry.Config.Ref == ""}
+	}
+	return []job.Job{j}, nil
 }
 
 func fullRef(ref string) string {

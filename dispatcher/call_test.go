@@ -45,6 +45,7 @@ func TestCallDeploysWhatAPushWould(t *testing.T) {
 	for ask, want := range map[string]string{
 		`{"app":"web"}`:                                                          "deploy web",
 		`{"app":"api","force":true}`:                                             "deploy api",
+		`{"app":"worker","trees":true}`:                                          "deploy worker",
 		`{"app":"tool","confirm":true}`:                                          "deploy tool",
 		`{"repo":"` + hello + `"}`:                                               "deploy web, deploy worker",
 		`{"repo":"git@github.com:other/code"}`:                                   "deploy api",
@@ -223,7 +224,7 @@ func TestAsksThatAreNoneAreRefused(t *testing.T) {
 	for ask, want := range map[string]int{
 		``: 400, `hello`: 400, `[]`: 400, `null`: 400, `"web"`: 400, `{"app":1}`: 400, `{"app":"web"}{}`: 400, `{"app":"web"} x`: 400,
 		`{"apps":"web"}`: 400, `{"app":"a\nb"}`: 400, `{"app":"a\u0000"}`: 400, `{"repo":"https://x/\u001by"}`: 400, `{"app":"` + strings.Repeat("x", 70_000) + `"}`: 400,
-		`{}`: 422, `{"app":""}`: 422, `{"app":"web","repo":"` + hello + `"}`: 422, `{"app":"none"}`: 422, `{"app":"web","ref":"x"}`: 422, `{"app":"web","trees":true}`: 422,
+		`{}`: 422, `{"app":""}`: 422, `{"app":"web","repo":"` + hello + `"}`: 422, `{"app":"none"}`: 422, `{"app":"web","ref":"x"}`: 422, `{"app":"web","path":"x"}`: 422,
 		`{"repo":"` + hello + `","confirm":true}`: 422, `{"repo":"https://ann:hunter2@github.com/a/b"}`: 422, `{"repo":"https://hunter2@github.com/a/b"}`: 422,
 		`{"repo":"https://github.com/a/b@main"}`: 422, `{"repo":"https://github.com/a/b#x"}`: 422, `{"repo":" "}`: 422,
 	} {

@@ -89,9 +89,9 @@ func (f *hub) app() *forge.Client {
 
 // hooked is a house that the forge tells of everything, with acme/config for its root, and what it answered to the
 // ping.
-func (f *hub) hooked(change ...settings) (*house, forgesim.Delivery) {
+func (f *hub) hooked() (*house, forgesim.Delivery) {
 	f.t.Helper()
-	h := open(f.t, append([]settings{roots(f.t, f.repo), func(h *house) { h.d.Forge = f.client() }}, change...)...)
+	h := open(f.t, roots(f.t, f.repo), func(h *house) { h.d.Forge = f.client() })
 	_, err := f.client().EnsureHook(f.t.Context(), f.repo, forge.Hook{URL: h.door.URL + "/webhook", Secret: secret, Events: []string{"push", "pull_request", "issue_comment"}})
 	if err != nil {
 		f.t.Fatal(err)

@@ -17,11 +17,11 @@ import (
 )
 
 // telling is a house that tells the forge what becomes of jobs, with an app web of the repository acme/web.
-func telling(t *testing.T, change ...settings) (*hub, *house) {
+func telling(t *testing.T) (*hub, *house) {
 	t.Helper()
 	f := newHub(t)
 	url := f.make("acme/web", nil)
-	h := open(t, append([]settings{granting(t)}, change...)...)
+	h := open(t, granting(t))
 	h.d.Feedback = f.post(h.q)
 	h.entries(catalog.Entry{App: "web", Org: "personal", Dir: "web", Auto: true, Source: catalog.Source{Repo: url}})
 	if _, err := f.client().EnsureHook(t.Context(), url, forge.Hook{URL: h.door.URL + "/webhook", Secret: secret}); err != nil {

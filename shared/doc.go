@@ -113,6 +113,16 @@
 //	                                                  StepsReachNothingOfTheMachineOrOfAnotherJob
 //	14  feedback comes in order, and      forge       FeedbackArrivesInOrderAndOncePerState, LostAnswersRepeatNothing,
 //	    once per state                                HostileTextIsInertInEveryChannel
+//	                                      dispatcher  WhatAKilledDispatcherLeftIsToldOnce, SlowForgeDelaysNoAnswer
+//	15  a runner can do no more           cmd         RunnerCanDoNoMoreThanItsJob, TicketEndsWithItsAttempt,
+//	    than its job                                  EverySecretHasARow (flycd help security says what each opens)
+//	                                      dispatcher  WhoIsNotTheMachineIsNotGranted, FirstWhoAsksIsTheOnlyOne,
+//	                                                  WhereFlyIsAskedATicketIsNotEnough, GrantEndsWithItsAttempt,
+//	                                                  WorkflowAsksForItsOwnRepositoryAlone,
+//	                                                  ForkIsPlannedOnceSomebodyWhoMayWriteAsks
+//	                                      launch      StolenTokenReachesItsAppAndNothingElse, StolenTokenEndsWithItsJob,
+//	                                                  NarrowedTokenIsNotWidened
+//	                                      queue       RolesAreRefusedTheRest, ScriptOfOneRoleReachesNoFurtherForAnother
 //
 // A room is added when a noun appears that no room owns: in this map, in the test's layers and in
 // the lint configuration, in one commit.

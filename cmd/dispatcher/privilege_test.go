@@ -44,6 +44,7 @@ func TestRunnerCanDoNoMoreThanItsJob(t *testing.T) {
 
 // environmentHoldsItsOwn looks for what the dispatcher alone has.
 func (e *estate) environmentHoldsItsOwn(t *testing.T, web runnerHeld) {
+	t.Helper()
 	for what, secret := range map[string]string{
 		"the token to mint from": e.mint, "the token that makes runners": strings.TrimPrefix(e.deploy, "FlyV1 "), "the dispatcher's Redis": e.redis[queue.DispatcherRole],
 		"the server's own": e.server + "/", "a dispatch token": callTokenHere,
@@ -73,6 +74,7 @@ func (e *estate) environmentHoldsItsOwn(t *testing.T, web runnerHeld) {
 
 // dispatcherRefuses tries the doors of the dispatcher.
 func (e *estate) dispatcherRefuses(t *testing.T, web, worker runnerHeld) {
+	t.Helper()
 	own, theirs := web.asking(), worker.asking()
 	another := own
 	another.Machine = e.machines["other"]
@@ -147,6 +149,7 @@ func (e *estate) signed(secret, body string) (int, string) {
 
 // queueRefuses tries the Redis that the runner logs in to, by the queue's own moves and by bare commands.
 func (e *estate) queueRefuses(t *testing.T, web, worker runnerHeld) {
+	t.Helper()
 	ctx, q := t.Context(), e.queue(web["REDIS_URL"])
 	own, theirs := web.asking(), worker.asking()
 	for what, c := range map[string]launch.Asking{
@@ -207,6 +210,7 @@ func (e *estate) queueRefuses(t *testing.T, web, worker runnerHeld) {
 
 // flyRefuses tries Fly with the token that was granted.
 func (e *estate) flyRefuses(t *testing.T, token string) {
+	t.Helper()
 	machine := func(app string) string { return "/v1/apps/" + app + "/machines/" + e.machines[app] }
 	made := `{"name":"own","config":{"image":"x:1"}}`
 	rest := func(method, path, body string) func(string) int {
@@ -274,6 +278,7 @@ func (e *estate) flyRefuses(t *testing.T, token string) {
 
 // endsAtItsDeadline lets time go by.
 func (e *estate) endsAtItsDeadline(t *testing.T, token string) {
+	t.Helper()
 	if status, text := e.ask(token, "GET", e.fly+"/v1/apps/web", ""); status != http.StatusOK {
 		t.Errorf("before: %d %s", status, text)
 	}
