@@ -10,6 +10,6 @@ func (c *cli) commands() []*cobra.Command {
 		c.dispatchCommand(), c.statusCommand(), c.jobsCommand(), c.jobCommand(), c.logsCommand(), c.cancelCommand(), c.sweepCommand(),
 		c.installCommand(), c.upgradeCommand(), c.tokenCommand(), c.webhookCommand(), c.uninstallCommand(),
 		c.localCommand(), c.simCommand(), c.monitorCommand(), c.helloCommand(), c.runnerCommand(), c.gitCommand(),
-		c.versionCommand(), c.environmentTopic(), c.plansTopic(), c.movingTopic(),
+		c.versionCommand(), c.environmentTopic(), c.plansTopic(), c.movingTopic(), c.securityTopic(),
 	}
 }
