@@ -35,6 +35,7 @@ func apps() map[string]map[string]int {
 		"release":      {"storefront": 2},
 		"schedule":     {"invoices": 2},
 		"policy":       {"shop-front": 2, "reports": 1},
+		"gitops":       {"acme-site": 1, "acme-hello": 1},
 		"database":     {"orders-api": 1, "orders-web": 1},
 	}
 }
@@ -173,6 +174,14 @@ func here(t *testing.T, w *deploytest.World, name string) string {
 		t.Fatal(err)
 	}
 	where := strings.NewReplacer(`"ghcr.io/acme/*"`, `"`+w.Registry+`/**"`)
+	if name == "gitops" {
+		files, err := os.ReadDir("hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hello := repository(t, w, "hello", files)
+		where = strings.NewReplacer("https://github.com/acme/hello", hello, `"github.com/acme/*"`, `"`+strings.TrimPrefix(w.GitURL, "http://")+`/*"`, `"docker.io/library/nginx"`, `"`+w.Registry+`/nginx"`)
+	}
 	if files, err := os.ReadDir(filepath.Join(dir, "greeter")); err == nil {
 		where = strings.NewReplacer("https://github.com/acme/greeter", repository(t, w, filepath.Join(dir, "greeter"), files), "registry.fly.io", w.Registry)
 	}
