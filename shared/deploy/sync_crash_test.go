@@ -168,10 +168,10 @@ func (d *desk) crash(req deploy.Request, n int, after bool) (died bool) {
 	ctx, die := context.WithCancel(d.t.Context())
 	defer die()
 	_, err := d.syncer(&faulty{Queue: d.queue, left: n, after: after, die: die}).Sync(ctx, req)
-	if err != nil && (errors.Is(err, job.ErrRejected) || !errors.Is(err, errDied)) {
+	if err != nil && !errors.Is(err, job.ErrRejected) && !errors.Is(err, errDied) {
 		d.t.Fatalf("died at call %d: %v", n, err)
 	}
-	return err != nil
+	return errors.Is(err, errDied)
 }
 
 // leads checks how many trees a push to a repository reaches.

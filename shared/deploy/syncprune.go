@@ -41,14 +41,13 @@ func (r *syncRun) pruneApps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var stones []queue.Tombstone
-	spent := 0
+	var stones, spent []queue.Tombstone
 	for _, t := range all {
 		switch {
 		case t.Gone.IsZero():
 			stones = append(stones, t)
 		case t.Job == r.destroyOf(t).ID:
-			spent++ // by this very sync, when it ran before
+			spent = append(spent, t) // by this very sync, when it ran before: its rule goes on to count
 		}
 	}
 	r.open = slices.ContainsFunc(stones, func(t queue.Tombstone) bool { return t.Entry.Prune })
@@ -59,7 +58,8 @@ func (r *syncRun) pruneApps(ctx context.Context) error {
 	slices.SortFunc(stones, func(a, b queue.Tombstone) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.App, b.App))
 	})
-	jobs := r.destroys(stones, max(mostPruned(stones, len(r.entries)+len(stones)+spent)-spent, 0))
+	both := slices.Concat(stones, spent)
+	jobs := r.destroys(stones, mostPruned(both, len(r.entries)+len(both))-len(spent))
 	ids, err := r.push(ctx, jobs)
 	r.res.Jobs = append(r.res.Jobs, ids...)
 	return err
