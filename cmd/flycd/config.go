@@ -1,14 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/gigurra/flycd/dispatcher"
 	"github.com/gigurra/flycd/shared/manifest"
 	"github.com/gigurra/flycd/shared/secret"
 	"github.com/gigurra/flycd/shared/settings"
@@ -93,18 +93,6 @@ func (c config) secrets() secret.Resolver {
 	return r
 }
 
-// registryTokens are those of the registries that sign nothing. Its error names what is wrong with one, and not
-// the token.
-func (c config) registryTokens() ([]string, error) {
-	tokens := settings.List(c.RegistryTokens)
-	for i, token := range tokens {
-		if err := dispatcher.CheckRegistryToken(token); err != nil {
-			return nil, usage(fmt.Errorf("FLYCD_REGISTRY_TOKENS: token %d of %d %w", i+1, len(tokens), err))
-		}
-	}
-	return tokens, nil
-}
-
 // lookup gives a variable that a person named.
 func lookup(name string) (string, bool) { return os.LookupEnv(name) }
 
@@ -139,8 +127,16 @@ func (c config) flyToken() string {
 	return login.AccessToken
 }
 
-// childEnv is the environment of a runner that is a child process: this one's, with the token that
-// the login file gave.
+// childEnv is the environment of a runner that is a child process: this one's, without what only its parent needs, and
+// with the token that the login file gave.
 func (c config) childEnv() []string {
-	return append(os.Environ(), "FLY_API_TOKEN="+c.flyToken(), "REDIS_URL="+c.RedisURL)
+	own := []string{
+		"FLYCD_WEBHOOK_SECRET", "FLYCD_WEBHOOK_SECRET_2", "FLYCD_REGISTRY_TOKENS", "FLYCD_DISPATCH_TOKENS", "FLYCD_DISPATCH_TOKEN",
+		"FLYCD_GITHUB_TOKEN", "FLYCD_GITHUB_APP_KEY", "FLYCD_NOTIFY", "FLYCD_MINT_TOKEN",
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(own, strings.TrimSuffix(name, "_FILE"))
+	})
+	return append(env, "FLY_API_TOKEN="+c.flyToken(), "REDIS_URL="+c.RedisURL)
 }

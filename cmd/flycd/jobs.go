@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,18 +12,25 @@ import (
 
 	"github.com/gigurra/flycd/shared/job"
 	"github.com/gigurra/flycd/shared/queue"
+	"github.com/gigurra/flycd/shared/report"
 )
 
 func (c *cli) jobsCommand() *cobra.Command {
 	var f queue.Filter
 	var output string
+	var undelivered bool
 	cmd := &cobra.Command{
 		Use: "jobs", Short: "List jobs, newest first", GroupID: "queue",
+		Long: `List jobs, newest first. --undelivered lists instead the commit statuses, comments and notices about jobs that could not be
+delivered and were given up, with the reason.`,
 		Example: `  flycd jobs --app shop-web
   flycd jobs --state failed -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withQueue(cmd.Context(), func(q *queue.Queue) error {
+				if undelivered {
+					return c.undelivered(cmd.Context(), q, f.Limit, output)
+				}
 				list, err := q.Jobs(cmd.Context(), f)
 				if err != nil {
 					return err
@@ -42,8 +50,27 @@ func (c *cli) jobsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.App, "app", "", "only this app's")
 	cmd.Flags().StringVar(&f.State, "state", "", "only those in this state: waiting, parked, delayed, launching, claimed, or an outcome")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "how many at most")
+	cmd.Flags().BoolVar(&undelivered, "undelivered", false, "list what of them could not be told to the forge or to people")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+// undelivered lists the letters that were given up, newest first.
+func (c *cli) undelivered(ctx context.Context, q *queue.Queue, n int, output string) error {
+	list, total, err := q.Undelivered(ctx, n)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return c.printJSON(append([]queue.Undelivered{}, list...)) // none is [], not null
+	}
+	tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "GIVEN UP\tTO\tTRIES\tWHY")
+	for _, u := range list {
+		fmt.Fprintf(tw, "%s ago\t%s\t%d\t%s\n", age(u.Time, time.Now()), u.Letter.Channel, u.Letter.Tries, report.OneLine(u.Why))
+	}
+	fmt.Fprintf(tw, "\n%d in all\n", total)
+	return tw.Flush()
 }
 
 func (c *cli) jobCommand() *cobra.Command {

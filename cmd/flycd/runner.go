@@ -78,6 +78,7 @@ func (c *cli) runJob(ctx context.Context, opts fly.Options, hold time.Duration) 
 	for _, login := range images.Logins {
 		hidden = append(hidden, login.Password.Reveal())
 	}
+	hidden = append(hidden, c.cfg.keys.Secrets()...)
 	r := &runner.Runner{
 		Queue: q, Job: job.ID(c.cfg.Job), Attempt: c.cfg.Attempt, Machine: c.cfg.Machine, Deadline: c.cfg.Deadline,
 		Next:    runner.Next{URL: c.cfg.NextURL, Token: c.cfg.NextToken},

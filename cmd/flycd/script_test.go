@@ -43,7 +43,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "mistake": mistake, "image": pushImage, "catalog": writeCatalog, "work": workOnce, "repo": makeRepo, "expand": expandFiles, "jobid": jobID, "busy": takeOne, "byhand": changeByHand, "flyctl": replayFlyctl,
 		"byhandone": changeOneByHand, "deployed": deployedFrom, "secret": setSecret, "cert": addCert, "norelease": forbidReleases, "drain": drainQueue, "app": makeApp, "bare": barePath,
-		"asked": registryAsked, "failing": machinesFail,
+		"asked": registryAsked, "failing": machinesFail, "forget": forgetApp, "pushed": pushApp, "callable": beCallable,
 	}
 }
 

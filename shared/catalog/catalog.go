@@ -68,6 +68,17 @@ type Pruning struct {
 	GraceMS int64 `json:"grace_ms,omitempty"`
 }
 
+// Grace is how long an app stays after its tree stopped naming it.
+func (p Pruning) Grace() time.Duration {
+	switch {
+	case p.GraceMS < 0:
+		return 0
+	case p.GraceMS == 0:
+		return DefaultGrace
+	}
+	return time.Duration(p.GraceMS) * time.Millisecond
+}
+
 // DefaultGrace is how long an app that is to be pruned stays at least, and DefaultMax how many one sync prunes.
 const (
 	DefaultGrace = 10 * time.Minute
