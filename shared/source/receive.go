@@ -23,7 +23,9 @@ const maxPushBytes = 1 << 30
 // offer tells a client that wants to push which refs there are.
 func offer(w http.ResponseWriter, store *filesystem.Storage) error {
 	refs := packp.NewAdvRefs()
-	for _, c := range []capability.Capability{capability.OFSDelta, capability.DeleteRefs, capability.ReportStatus} {
+	// a thin pack has parts of objects that only this side has, which go-git does not put together
+	const noThin = capability.Capability("no-thin")
+	for _, c := range []capability.Capability{capability.OFSDelta, capability.DeleteRefs, capability.ReportStatus, noThin} {
 		if err := refs.Capabilities.Set(c); err != nil {
 			return err
 		}

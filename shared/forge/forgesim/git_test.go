@@ -38,6 +38,31 @@ func tryGit(t *testing.T, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// git sends what changed in a file by the object that it takes the server to have, if it may.
+func TestSmallChangeOfALargeFileIsPushed(t *testing.T) {
+	s, base := serve(t, forgesim.Options{})
+	if _, err := s.SetRepo(forgesim.Repo{Repo: "acme/web"}); err != nil {
+		t.Fatal(err)
+	}
+	url := strings.Replace(base, "http://", "http://x:"+admin+"@", 1) + "/acme/web.git"
+	dir := filepath.Join(t.TempDir(), "clone")
+	git(t, "", "clone", "-q", url, dir)
+	git(t, dir, "checkout", "-q", "-B", "main")
+	text := strings.Repeat("the quick brown fox jumps over the lazy dog\n", 3) + rand.Text() + rand.Text() + rand.Text()
+	for _, end := range []string{"one", "two"} {
+		if err := os.WriteFile(filepath.Join(dir, "a"), []byte(text+end+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git(t, dir, "add", "-A")
+		git(t, dir, "commit", "-q", "-m", end)
+		git(t, dir, "push", "-q", "origin", "main")
+	}
+	s.Wait()
+	if got, want := s.State().Repo("acme/web").Refs["refs/heads/main"], git(t, dir, "rev-parse", "HEAD"); got != want {
+		t.Errorf("main is at %s, want %s", got, want)
+	}
+}
+
 func TestGitPushesAndTheHooksHear(t *testing.T) {
 	s, base := serve(t, forgesim.Options{})
 	if _, err := s.SetRepo(forgesim.Repo{Repo: "acme/web"}); err != nil {
