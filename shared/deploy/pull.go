@@ -115,7 +115,7 @@ func (p pull) rows(ctx context.Context, old []catalog.Entry) ([]report.Row, erro
 func goneRow(e catalog.Entry) report.Row {
 	note := "no longer named: it stays as it is (sync.prune is not set)"
 	if e.Prune {
-		note = fmt.Sprintf("no longer named: it will be destroyed %s after the merge (sync.prune), if it holds no data", graceOf(e.Pruning))
+		note = fmt.Sprintf("no longer named: it will be destroyed %s after the merge (sync.prune), if it holds no data", e.Pruning.Grace())
 	}
 	return report.Row{App: e.App, Outcome: job.Unchanged, Notes: []string{note}}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gigurra/flycd/shared/catalog"
 	"github.com/gigurra/flycd/shared/job"
@@ -105,7 +104,7 @@ func (r *syncRun) destroyOf(t queue.Tombstone) job.Job {
 	e.App, e.Config = t.App, r.tree()
 	d := child(r.req.Job, e, job.Half{})
 	d.ID, d.Kind, d.Force = job.ChildID(r.req.Job.ID, job.Destroy, t.App, strconv.FormatInt(t.Since.UnixMilli(), 10)), job.Destroy, false
-	d.DelayMS = max(graceOf(e.Pruning)-t.Age, 0).Milliseconds()
+	d.DelayMS = max(e.Pruning.Grace()-t.Age, 0).Milliseconds()
 	return d
 }
 
@@ -134,16 +133,6 @@ func limitOf(p catalog.Pruning, all int) int {
 	default:
 		return cmp.Or(p.Max, catalog.DefaultMax)
 	}
-}
-
-func graceOf(p catalog.Pruning) time.Duration {
-	switch {
-	case p.GraceMS < 0:
-		return 0
-	case p.GraceMS == 0:
-		return catalog.DefaultGrace
-	}
-	return time.Duration(p.GraceMS) * time.Millisecond
 }
 
 func (r *syncRun) warn(format string, args ...any) {
