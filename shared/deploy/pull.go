@@ -68,7 +68,16 @@ func (d *Deployer) distrusting(repo string) *Deployer {
 	full := *d
 	full.Source = d.Source.For(repo)
 	full.Images, full.Secrets, full.DigestKey = image.Registry{}, secret.Resolver{}, manifest.Secret{}
+	full.Builder = unasked{d.builder()}
 	return &full
+}
+
+// unasked looks for no image: it would log in for that wherever a manifest says.
+type unasked struct{ image.Builder }
+
+// Built implements image.Builder.
+func (unasked) Built(context.Context, image.Request) (image.Reference, bool, error) {
+	return image.Reference{}, false, nil
 }
 
 // pull is the plan of a pull request on its way.
