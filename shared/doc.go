@@ -85,7 +85,7 @@
 //	                                      fly         ProofFailsUnlessAllOfItIsTrue
 //	                                      deploy      DriftIsMendedWithoutRelease
 //	 9  no secret is seen                 cmd         NoSecretIsLeftBehind, NoSecretIsInAnError, NoSecretIsInAPlan,
-//	                                                  NoSecretIsHandedToRunners
+//	                                                  NoSecretIsHandedToRunners, ChildrenGetNoSecretOfTheirParent
 //	                                      secret      WhatSopsSaysIsNotRepeated, SopsSeesItsKeysAndNothingElse,
 //	                                                  AppsReadOnlyWhatTheyMayOfTheEnvironment, MACsAreEqualOnlyForEqualSecrets
 //	                                      fly         ValuesAreHiddenHoweverTheyAreWritten, NoErrorTellsASecret

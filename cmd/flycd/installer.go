@@ -68,18 +68,22 @@ func (c *cli) forge() *forge.Client {
 func (c *cli) installSources() *source.Client {
 	git := c.sources()
 	if f := c.forge(); f.Ready() {
-		git.Auth = forgeLogin{f}
+		git.Auth = forgeLogin{f, git.Auth}
 	}
 	return git
 }
 
-// forgeLogin opens the forge's repositories with its token, and no others.
-type forgeLogin struct{ forge *forge.Client }
+// forgeLogin opens the forge's repositories with its token, where rest has nothing of their own for them.
+type forgeLogin struct {
+	forge *forge.Client
+	rest  source.Authenticator
+}
 
 // Credential implements source.Authenticator.
-func (l forgeLogin) Credential(_ context.Context, repo string) (source.Credential, error) {
-	if !l.forge.Known(repo) {
-		return source.Credential{}, nil
+func (l forgeLogin) Credential(ctx context.Context, repo string) (source.Credential, error) {
+	c, err := l.rest.Credential(ctx, repo)
+	if err != nil || !c.Password.IsZero() || !c.SSHKey.IsZero() || !l.forge.Known(repo) {
+		return c, err
 	}
 	return source.Credential{Username: "x-access-token", Password: manifest.NewSecret(l.forge.Token)}, nil
 }

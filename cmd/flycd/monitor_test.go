@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/gigurra/flycd/shared/deploy/deploytest"
 	"github.com/gigurra/flycd/shared/fly/flysim"
 	"github.com/gigurra/flycd/shared/forge/forgesim"
+	"github.com/gigurra/flycd/shared/job"
+	"github.com/gigurra/flycd/shared/queue"
 	"github.com/gigurra/flycd/shared/queue/queuetest"
 )
 
@@ -38,17 +41,17 @@ func privateForge(t *testing.T, files map[string]string) (sim *forgesim.Server, 
 	return sim, base, clone
 }
 
-// statusArrives waits until the forge has a commit status of the context in the state.
-func statusArrives(t *testing.T, sim *forgesim.Server, context, state string) {
+// statusArrives waits until the forge has a commit status of the context in one of the states.
+func statusArrives(t *testing.T, sim *forgesim.Server, context string, states ...string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		for _, s := range sim.State().Repos[0].Statuses {
-			if s.Context == context && s.State == state {
+			if s.Context == context && slices.Contains(states, s.State) {
 				return
 			}
 		}
 	}
-	t.Fatalf("no status %s %s came, but %+v", context, state, sim.State().Repos[0].Statuses)
+	t.Fatalf("no status %s %s came, but %+v", context, states, sim.State().Repos[0].Statuses)
 }
 
 // called sends a body with a bearer token.
@@ -77,8 +80,9 @@ func TestMonitorFollowsAPrivateRepositoryAndTellsIt(t *testing.T) {
 	app := "app: web\nprimary_region: arn\nsource: {type: image, image: \"" + w.Image("web:1") + "\"}\nmachines: {count: 1}\n"
 	sim, base, clone := privateForge(t, map[string]string{"web/app.yaml": app})
 	host := strings.TrimPrefix(base, "http://")
+	redis := queuetest.Embedded(t)
 	p := start(t, []string{
-		"REDIS_URL=" + queuetest.Embedded(t), "FLYCD_CONFIG_REPOS=" + clone, "FLYCD_WEBHOOK_SECRET_2=s", "FLYCD_DISPATCH_TOKENS=" + callToken,
+		"REDIS_URL=" + redis, "FLYCD_CONFIG_REPOS=" + clone, "FLYCD_WEBHOOK_SECRET_2=s", "FLYCD_DISPATCH_TOKENS=" + callToken,
 		"FLY_API_TOKEN=" + deploytest.Token, "FLY_FLAPS_BASE_URL=" + w.FlyURL, "FLY_API_BASE_URL=" + w.FlyURL, "FLY_UIEX_BASE_URL=" + w.FlyURL, "FLYCD_SMOKE=40ms",
 		"FLYCD_GITHUB_URL=" + base + "/api/v3/", "FLYCD_GITHUB_TOKEN=forge-token", "FLYCD_GIT_TOKENS=" + host + "/acme=forge-token",
 		"WEBHOOK_PATH=hooks/github", "WEBHOOK_INTERFACE=127.0.0.1", "WEBHOOK_PORT=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
@@ -97,7 +101,57 @@ func TestMonitorFollowsAPrivateRepositoryAndTellsIt(t *testing.T) {
 	if got := called(t, monitor+"/dispatch", "nobodys", `{"app":"web"}`); !strings.HasPrefix(got, "401") {
 		t.Errorf("a call of nobody: %s", got)
 	}
+	// A webhook was lost: who asks for the app alone gets what its repository holds now.
+	more := strings.Replace(app, "count: 1", "count: 2", 1)
+	if _, _, err := sim.Commit(t.Context(), forgesim.Commit{Repo: "acme/config", Branch: "main", Message: "two", Files: map[string]string{"web/app.yaml": more}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{{"dispatch web --wait", "  unchanged  "}, {"sync web --wait", "  updated  "}} {
+		if out, code := said(t, []string{"REDIS_URL=" + redis}, strings.Fields(c.args)...); code != exitOK || !strings.Contains(out, c.want) {
+			t.Errorf("flycd %s ended with %d, want %q:\n%s", c.args, code, c.want, out)
+		}
+	}
 	p.interrupt()
+}
+
+func TestSweepTellsWhatWasNotTold(t *testing.T) {
+	t.Parallel()
+	w := deploytest.New(t, flysim.Options{})
+	if err := w.Fly().EnsureApp(t.Context(), "runners", "personal"); err != nil {
+		t.Fatal(err)
+	}
+	sim, base, clone := privateForge(t, map[string]string{"README": "hej"})
+	redis := queuetest.Embedded(t)
+	q, err := queue.Open(redis, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = q.Close() }()
+	j := job.Job{
+		ID: job.SaltedID(job.Deploy, "web", "push"), Kind: job.Deploy, App: "web", Reason: job.ByPush, Created: time.Now(),
+		Half: job.Half{Side: job.SourceSide, Repo: clone, Ref: "refs/heads/main", Commit: sim.State().Repos[0].Refs["refs/heads/main"]},
+	}
+	if _, _, err := q.Push(t.Context(), queue.Delivery{Jobs: []job.Job{j}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := q.Take(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	c, err := q.Claim(t.Context(), j.ID, 1, "m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Finish(t.Context(), c, job.Result{Outcome: job.Rejected, Detail: "no such key", SourceCommit: j.Half.Commit}); err != nil {
+		t.Fatal(err)
+	}
+	out, code := said(t, []string{
+		"REDIS_URL=" + redis, "FLY_API_TOKEN=" + deploytest.Token, "FLY_FLAPS_BASE_URL=" + w.FlyURL, "FLY_API_BASE_URL=" + w.FlyURL,
+		"FLYCD_RUNNER_APP=runners", "FLYCD_RUNNER_IMAGE=registry.fly.io/runners:1", "FLYCD_GITHUB_URL=" + base + "/api/v3/", "FLYCD_GITHUB_TOKEN=forge-token",
+	}, "sweep", "--no-heal", "--no-follow")
+	if code != exitOK {
+		t.Fatalf("it ended with %d:\n%s", code, out)
+	}
+	statusArrives(t, sim, "flycd/web", "error", "failure")
 }
 
 func TestPrivateProjectOpensWithItsTokenAlone(t *testing.T) {
