@@ -160,6 +160,7 @@ func (c *cli) wantOf(f installFlags) (install.Want, error) {
 func ofDispatcher(name string) bool {
 	return strings.HasPrefix(name, "FLYCD_GITHUB_") || slices.Contains([]string{
 		"FLYCD_NOTIFY", "FLYCD_REGISTRY_TOKENS", "FLYCD_OIDC_REPOS", "FLYCD_DISPATCH_TOKENS",
+		"FLYCD_LINK", "FLYCD_NOTIFY_ALLOW", "FLYCD_MAX_RUNNERS", "FLYCD_REMOTE_BUILDS",
 	}, name)
 }
 

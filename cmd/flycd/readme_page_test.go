@@ -62,7 +62,6 @@ list() { echo "$*" >>"$STATE/listed"; }
 unknown() { echo "this test does not know: $*" >&2; return 64; }
 flycd() {
 	echo "$*" >>"$STATE/ran"
-	case " $AWAITED " in *" $1 "*) command flycd help $1 >/dev/null 2>&1 || { list flycd "$@"; return 0; } ;; esac
 	case $1 in install | upgrade) set -- "$@" ${RELEASE-} ;; esac
 	code=0
 	command flycd "$@" || code=$?
@@ -89,14 +88,6 @@ redis_cli() {
 	if command -v redis-cli >/dev/null; then command redis-cli -e -u "$REDIS_URL" "$@"; else list redis-cli "$@"; fi
 }
 `
-
-// awaited are commands of flycd that pages show and that are not there yet: they are run as soon as they are.
-func awaited() []string { return []string{"prune", "suspend", "resume", "sync"} }
-
-// awaits reports whether a command is not there yet.
-func awaits(name string) bool {
-	return slices.Contains(awaited(), name) && exec.Command("flycd", "help", name).Run() != nil
-}
 
 // programs are those that a block may start: run as they are, or made by the prelude.
 func programs() []string {
@@ -133,7 +124,7 @@ func (p *page) run(block string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.WaitDelay = time.Second
-	cmd.Env, cmd.Dir = append([]string{"STATE=" + p.state, "AWAITED=" + strings.Join(awaited(), " "), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + p.t.TempDir()}, p.env...), p.dir
+	cmd.Env, cmd.Dir = append([]string{"STATE=" + p.state, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + p.t.TempDir()}, p.env...), p.dir
 	out, err := cmd.CombinedOutput()
 	said := string(out)
 	if err != nil {
@@ -232,8 +223,7 @@ func settled(t *testing.T, more map[string]string) (env []string) {
 		"HOME": home, "FLY_CONFIG_DIR": home, "GIT_CONFIG_GLOBAL": filepath.Join(home, "gitconfig"), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0",
 		"GOTELEMETRY": "off", "NO_COLOR": "1", "FLYCD_SMOKE": "40ms", "FLYCD_BUILDER": "fact",
 	}
-	// the simulated forge takes no pack whose deltas are against what it has
-	config := "[pack]\n\twindow = 0\n[user]\n\tname = Ann\n\temail = ann@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
+	config := "[user]\n\tname = Ann\n\temail = ann@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
 	if err := os.WriteFile(filepath.Join(home, "gitconfig"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

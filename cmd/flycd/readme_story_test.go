@@ -32,18 +32,13 @@ func (r *reader) readme() {
 			r.says(p, "old webhook secret")
 			nextTick()
 			r.commit("acme/config", map[string]string{"old-db/app.yaml": ""})
-			if awaits("prune") {
-				return
-			}
 			r.until("an app that is kept back", func() bool { return r.kept("old-db") })
 		},
 		"flycd prune --confirm": func() {
 			r.says(p, "shop-web")
-			if !awaits("prune") {
-				nextTick()
-				r.commit("acme/config", map[string]string{"README.md": "the next webhook"})
-				r.until("the prune", func() bool { return r.machines("old-db") == 0 })
-			}
+			nextTick()
+			r.commit("acme/config", map[string]string{"README.md": "the next webhook"})
+			r.until("the prune", func() bool { return r.machines("old-db") == 0 })
 		},
 	})
 }
@@ -136,7 +131,7 @@ func TestPagesNameWhatThereIs(t *testing.T) {
 func understood(words []string) error {
 	c := &cli{streams: streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}}
 	root := c.root()
-	if words[0] == "help" || awaits(words[0]) {
+	if words[0] == "help" {
 		return nil
 	}
 	cmd, rest, err := root.Find(words)

@@ -111,7 +111,7 @@ func (r *reader) gitops() {
 			r.until("the sync of a push", func() bool { return strings.Contains(r.story(), "destroy acme-hello") })
 		},
 		"flycd prune": func() {
-			if gone := r.machines("acme-hello") == 0; !gone && !awaits("prune") {
+			if gone := r.machines("acme-hello") == 0; !gone {
 				r.says(p, "acme-hello")
 			}
 			r.until("the prune", func() bool { return r.machines("acme-hello") == 0 })
