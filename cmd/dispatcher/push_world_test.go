@@ -251,17 +251,16 @@ func (h *house) hook(repo string) {
 }
 
 // commit makes a commit on a branch, main where none is named, and tells nobody.
-func (h *house) commit(repo string, files map[string]string) string {
-	return h.commitAt(repo, "", "change", files)
+func (h *house) commit(repo string, files map[string]string) {
+	h.commitAt(repo, "", "change", files)
 }
 
-func (h *house) commitAt(repo, branch, message string, files map[string]string) string {
+func (h *house) commitAt(repo, branch, message string, files map[string]string) {
 	h.t.Helper()
-	c, _, err := h.forge.Commit(h.t.Context(), forgesim.Commit{Repo: "acme/" + repo, Branch: branch, Message: message, Files: files})
-	if err != nil {
+	in := forgesim.Commit{Repo: "acme/" + repo, Branch: branch, Message: message, Files: files}
+	if _, _, err := h.forge.Commit(h.t.Context(), in); err != nil {
 		h.t.Fatal(err)
 	}
-	return c.After
 }
 
 func (h *house) setRef(repo, ref, commit string) {

@@ -4,7 +4,10 @@ import "github.com/spf13/cobra"
 
 // securityTopic is a help topic: `flycd help security`.
 func (c *cli) securityTopic() *cobra.Command {
-	return &cobra.Command{Use: "security", Short: "Which tokens and secrets there are, and what a thief of each would gain", Long: `Each token and each secret that an installation has: where it is, how long it lives, what it can do, and what
+	return &cobra.Command{Use: "security", Short: "Which tokens and secrets there are, and what a thief of each would gain", Long: securityText}
+}
+
+const securityText = `Each token and each secret that an installation has: where it is, how long it lives, what it can do, and what
 somebody gains who steals it. Whoever may change the secrets of FlyCD's two apps, push to a root config repo or deploy
 in the organisation anyway is not a thief here: they have all of it already.
 
@@ -80,5 +83,4 @@ Held by others
 
 FLYCD_MINT_TOKEN can be left out. Then runners have a token of their own in their app's secrets, and that is what a
 thief of any runner gains.
-`}
-}
+`

@@ -61,7 +61,9 @@ func (c *Client) MintToken(ctx context.Context, t NewToken) (token manifest.Secr
 		vars["profile"], vars["profileParams"] = "deploy", map[string]any{"app_id": t.App}
 	}
 	var said struct {
-		CreateLimitedAccessToken struct{ LimitedAccessToken struct{ ID, Name, TokenHeader string } }
+		CreateLimitedAccessToken struct {
+			LimitedAccessToken struct{ ID, Name, TokenHeader string }
+		}
 	}
 	asked := c.options.Now()
 	err = c.resend(ctx, func(ctx context.Context) error { return c.rest.mutate(ctx, tokenMutation, vars, &said) })

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"github.com/gigurra/flycd/shared/image"
 	"github.com/gigurra/flycd/shared/image/assemble"
 	"github.com/gigurra/flycd/shared/image/imagetest"
