@@ -29,6 +29,10 @@ import (
 // limit, however often it runs, and none where the tree has a mistake.
 func TestPruneTakesNothingThatIsWanted(t *testing.T) {
 	few(t)
+	steps := 7
+	if raced {
+		steps = 3
+	}
 	q, err := queue.Open(queuetest.Embedded(t), "")
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +45,7 @@ func TestPruneTakesNothingThatIsWanted(t *testing.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		o := &orchard{desk: d, rt: rt, rng: rand.New(rand.NewPCG(seed, seed)), image: img, tag: fmt.Sprint(n), apps: map[string]*tended{}, confirmed: map[string]bool{}, seen: seen}
 		o.repo = d.Repo("config-" + o.tag)
-		for range 8 {
+		for range steps {
 			o.edit()
 			o.sync()
 			if o.flip(70) {
@@ -51,7 +55,7 @@ func TestPruneTakesNothingThatIsWanted(t *testing.T) {
 	})
 	t.Logf("seen: %v", seen)
 	for _, what := range []string{"destroyed", "with a mistake", "died"} {
-		if seen[what] == 0 {
+		if seen[what] == 0 && !raced {
 			t.Errorf("nothing was %s: the test is about it", what)
 		}
 	}
