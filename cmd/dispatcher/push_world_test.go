@@ -57,11 +57,15 @@ type house struct {
 	launched []launch.Runner
 	runs     int
 	log      strings.Builder
+
+	// place is the order of what was read of the queue's events, up to read.
+	place map[job.ID]int
+	read  string
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{World: deploytest.New(t, flysim.Options{}), t: t}
+	h := &house{World: deploytest.New(t, flysim.Options{}), t: t, place: map[job.ID]int{}}
 	sim, err := forgesim.New(forgesim.Options{Tokens: map[string]forgesim.Token{"token": {Login: "acme"}}, Public: true, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
@@ -188,19 +192,23 @@ func (h *house) settle() string {
 	}
 }
 
-// order is the order in which jobs were queued.
+// order is the order in which jobs were queued. What Redis keeps of that is bounded: it is read as it comes.
 func (h *house) order() map[job.ID]int {
-	events, err := h.queue.Events(h.t.Context(), "", 10_000)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	place := map[job.ID]int{}
-	for i, e := range events {
-		if _, known := place[e.Job]; !known {
-			place[e.Job] = i
+	for {
+		events, err := h.queue.Events(h.t.Context(), h.read, 1000)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if len(events) == 0 {
+			return h.place
+		}
+		for _, e := range events {
+			if _, known := h.place[e.Job]; !known {
+				h.place[e.Job] = len(h.place)
+			}
+			h.read = e.ID
 		}
 	}
-	return place
 }
 
 // wanted words a job.
