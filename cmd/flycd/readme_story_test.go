@@ -30,13 +30,11 @@ func (r *reader) readme() {
 		},
 		"flycd webhook rotate": func() {
 			r.says(p, "old webhook secret")
-			nextTick()
 			r.commit("acme/config", map[string]string{"old-db/app.yaml": ""})
 			r.until("an app that is kept back", func() bool { return r.kept("old-db") })
 		},
 		"flycd prune --confirm": func() {
 			r.says(p, "shop-web")
-			nextTick()
 			r.commit("acme/config", map[string]string{"README.md": "the next webhook"})
 			r.until("the prune", func() bool { return r.machines("old-db") == 0 })
 		},

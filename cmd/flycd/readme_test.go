@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gigurra/flycd/shared/forge/forgesim"
 	"github.com/gigurra/flycd/shared/queue"
@@ -46,7 +45,6 @@ func (r *reader) tell(p *page, steps map[string]func()) {
 	left := slices.Collect(maps.Keys(steps))
 	for _, block := range p.blocks() {
 		if strings.Contains(block, "git push") {
-			nextTick() // forges tell the time of a push in seconds; a person pushes less often
 		}
 		p.run(block)
 		for _, word := range slices.Clone(left) {
@@ -59,11 +57,6 @@ func (r *reader) tell(p *page, steps map[string]func()) {
 	if len(left) > 0 {
 		r.t.Errorf("%s has no block with %q", p.file, left)
 	}
-}
-
-// nextTick waits for the next second to begin.
-func nextTick() {
-	time.Sleep(time.Second + 20*time.Millisecond - time.Duration(time.Now().Nanosecond()))
 }
 
 // gitops is the way from nothing to a push that deploys, a plan, a prune, and back to nothing.
@@ -89,7 +82,6 @@ func (r *reader) gitops() {
 			if r.deployed("acme-hello", 2) {
 				r.t.Error("a push deployed an app that it did not change")
 			}
-			nextTick()
 			r.commit("acme/hello", map[string]string{"Dockerfile": "FROM busybox:1.37\n"})
 			r.until("the deploy of the other repository's push", func() bool { return r.deployed("acme-hello", 2) && r.green("acme/hello", "flycd/acme-hello") })
 		},

@@ -56,6 +56,8 @@ type Sights interface {
 	// it belongs to.
 	Saw(ctx context.Context, s queue.Switch, sight string) (bool, error)
 	Seen(ctx context.Context, treeID string) (string, int64, error)
+	// Config says at which commit and order the tree stands.
+	Config(ctx context.Context, treeID string) (queue.ConfigState, bool, error)
 }
 
 // Graves remembers apps that their trees stopped naming.

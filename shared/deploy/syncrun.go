@@ -107,6 +107,9 @@ func (r *syncRun) replace(ctx context.Context) error {
 		return err
 	}
 	switched, err := r.Catalog.SwitchGeneration(ctx, r.switchTo(r.gen))
+	if err == nil && !switched {
+		switched, err = r.overtake(ctx)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -119,6 +122,22 @@ func (r *syncRun) replace(ctx context.Context) error {
 		delete(r.fresh, c.App)
 	}
 	return nil
+}
+
+// overtake switches all the same where the forge says that what was read is the newest commit. A push is stamped by the
+// forge, in whole seconds; a sync that a person or a ping asked for by Redis, in milliseconds. So a push may pass for older
+// than a sync that read the tree before it. It then counts as the successor of what that one read.
+func (r *syncRun) overtake(ctx context.Context) (bool, error) {
+	now, known, err := r.Sights.Config(ctx, r.tree().ID())
+	if err != nil || !known || now.Commit == r.at.Hash {
+		return false, err
+	}
+	head, err := resolveTree(ctx, r.Source, r.tree())
+	if err != nil || head.Hash != r.at.Hash {
+		return false, err
+	}
+	r.req.Job.Order = job.Order{Time: now.Order.Time, Before: now.Order.After, After: r.at.Hash}
+	return r.Catalog.SwitchGeneration(ctx, r.switchTo(r.gen))
 }
 
 // orderOf gives the order of what was read at a commit. Where the forge was asked for the head, that is not
