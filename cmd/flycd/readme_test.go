@@ -44,8 +44,6 @@ func (r *reader) tell(p *page, steps map[string]func()) {
 	}
 	left := slices.Collect(maps.Keys(steps))
 	for _, block := range p.blocks() {
-		if strings.Contains(block, "git push") {
-		}
 		p.run(block)
 		for _, word := range slices.Clone(left) {
 			if strings.Contains(block, word) {
