@@ -138,7 +138,7 @@ func (c *cli) reposOfRoot(ctx context.Context, git *source.Client, root job.Conf
 		return repos, fmt.Errorf("read %s: %w", root.ID(), err)
 	}
 	defer func() { _ = tree.Close() }()
-	folder, err := deploy.OpenFolder(ctx, git, filepath.Join(tree.Dir, filepath.FromSlash(root.Path)), manifest.Options{Repo: root.Repo})
+	folder, err := deploy.OpenFolder(ctx, git, filepath.Join(tree.Dir, filepath.FromSlash(root.Path)), manifest.Options{Repo: root.Repo, Org: c.cfg.Org})
 	if err != nil {
 		return repos, fmt.Errorf("read %s: %w", root.ID(), err)
 	}
